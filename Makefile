@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill operations upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients release clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -51,8 +51,11 @@ bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and with
 faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
-drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
-	$(BIN)/python -m tests.system.drill
+drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (CHUNKS=10000)
+	$(BIN)/python -m tests.system.drill $(if $(CHUNKS),--chunks $(CHUNKS))
+
+operations: $(VENV)/.dev  ## Follow docs/operations.md from an empty machine to two nodes, two disasters and back
+	$(BIN)/python -m tests.system.operations
 
 upgrade: $(VENV)/.dev  ## Upgrade a dump of the last release while its own programs work (CHUNKS=1000; needs git)
 	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS))
@@ -92,8 +95,11 @@ security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathes
 clients: $(VENV)/.dev .venv-clients/.installed  ## Run programs of others and the examples against the running product (node and npm; CLIENTS="openai")
 	$(BIN)/python -m tests.system.clients --python .venv-clients/bin/python $(CLIENTS)
 
+release: $(VENV)/.dev .venv-release/.installed  ## Make a release and try it in an empty environment; dry (RELEASE="--real --key FILE")
+	$(BIN)/python -m scripts.release $(RELEASE)
+
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) .venv-peers .venv-clients .venv-deploy *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-clients .venv-deploy .venv-release *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."

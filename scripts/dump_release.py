@@ -2,6 +2,7 @@
 
 `python -m scripts.dump_release CODE COMMIT`: CODE is a checkout of the release, whose programs run: documents, a
 conversation, and jobs in every state. What its API answers is stored beside the dump, in `tests/releases/`.
+`scripts.release` makes one by the programs of the wheel.
 """
 
 import argparse
@@ -38,20 +39,28 @@ def main() -> int:
     asked.add_argument("commit", help="by which git finds that code again")
     asked.add_argument("--port", type=int, default=18731)
     given = asked.parse_args()
+    made = dump(Path(sys.executable), given.code, given.commit, ROOT / "tests" / "releases", given.port)
+    print(made, sum(each.stat().st_size for each in made.iterdir()), "bytes")
+    return 0
+
+
+def dump(python: Path, code: Path, commit: str, releases: Path, port: int = 18731) -> Path:
+    """The new folder in `releases`, made by the Footnote that `python` finds in the folder `code`."""
     with tempfile.TemporaryDirectory(prefix="fn-") as directory:
         data_dir = Path(directory) / "data"
-        ports = {"PORT": str(given.port), "FLOWER_PORT": str(given.port + 1)}
+        ports = {"PORT": str(port), "FLOWER_PORT": str(port + 1)}
         env = os.environ | ports | {"FOOTNOTE_DATA_DIR": str(data_dir), "XDG_CONFIG_HOME": directory}
         log = (Path(directory) / "log").open("wb")
-        up = subprocess.Popen([sys.executable, "-m", "footnote", "up"], cwd=given.code, env=env, stdout=log, stderr=log)
+        up = subprocess.Popen([python, "-m", "footnote", "up"], cwd=code, env=env, stdout=log, stderr=log)
         try:
-            with _api(data_dir, given.port) as api:
+            with _api(data_dir, port) as api:
                 answers = asyncio.run(_fill(api, holder(data_dir)["database_url"]))
-            _store(given.code, given.commit, data_dir, answers)
+                told = {"version": str(_call(api, "GET", "/healthz")["version"]), "commit": commit} | answers
+            return asyncio.run(_store(data_dir, releases, told))
         finally:
             up.send_signal(signal.SIGTERM)
             up.wait(60)
-    return 0
+            log.close()
 
 
 def _api(data_dir: Path, port: int) -> httpx2.Client:
@@ -130,30 +139,21 @@ def _settle(api: httpx2.Client) -> None:
     raise SystemExit("The documents are not ready.")
 
 
-def _store(code: Path, commit: str, data_dir: Path, answers: dict[str, Any]) -> None:
+async def _store(data_dir: Path, releases: Path, told: dict[str, Any]) -> Path:
     url = holder(data_dir)["database_url"]
-    version = (code / "footnote" / "__init__.py").read_text().partition('__version__ = "')[2].partition('"')[0]
-    revision = asyncio.run(_revision(url))
-    target = ROOT / "tests" / "releases" / f"{version}-{revision}"
+    revision = await _revision(url)
+    target = releases / f"{told['version']}-{revision}"
     target.mkdir(parents=True, exist_ok=True)
-    command = [str(binaries() / "pg_dump"), "--dbname", url, "--format=custom", "--compress=9", "--no-owner"]
     # Not the hashes of keys: a test makes its own.
-    subprocess.run(
-        [
-            *command,
-            "--no-privileges",
-            "--exclude-table-data=api_key",
-            "--exclude-table-data=signing_key",
-            "--file",
-            str(target / "database.dump"),
-        ],
-        check=True,
-    )
+    secrets = ("--exclude-table-data=api_key", "--exclude-table-data=signing_key")
+    options = ("--format=custom", "--compress=9", "--no-owner", "--no-privileges", *secrets)
+    command = [binaries() / "pg_dump", "--dbname", url, *options, "--file", target / "database.dump"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
     with tarfile.open(target / "objects.tar.gz", "w:gz") as tar:
         tar.add(data_dir / "objects", arcname=".")
-    told = {"version": version, "revision": revision, "commit": commit} | answers
-    (target / "release.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-    print(target, sum(each.stat().st_size for each in target.iterdir()), "bytes")
+    about = json.dumps(told | {"revision": revision}, indent=1, ensure_ascii=False)
+    (target / "release.json").write_text(about + "\n")
+    return target
 
 
 async def _revision(url: str) -> str:

@@ -2,9 +2,11 @@
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
+from footnote import __version__
 from footnote.cli import asking, backups, documents, login, mcp, processes, sync, tenants, usage
 from footnote.cli.audit_log import AUDIT_LOG
 from footnote.cli.collections import COLLECTIONS
@@ -17,7 +19,6 @@ from footnote.errors import FootnoteError
 
 app = typer.Typer(
     name="footnote",
-    help="Documents in, cited answers out.",
     epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 4 no answer in the documents (ask), 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,6 +27,21 @@ app = typer.Typer(
 RESOURCES = (COLLECTIONS, MODEL_SWAP, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
 for each in (documents, sync, asking, usage, login, mcp, processes, backups, *RESOURCES, tenants):
     each.register(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"footnote {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Documents in, cited answers out."""
 
 
 def main() -> None:

@@ -53,15 +53,19 @@ def restore(
     until: Annotated[
         str | None, typer.Option(help="Moment to restore, with its zone: 2026-11-30T14:05:00Z. Default: the last one.")
     ] = None,
+    servers: Annotated[
+        bool, typer.Option("--into-servers", help="Fill DATABASE_URL, which must be empty, and STORAGE_URL instead.")
+    ] = False,
 ) -> None:
-    """Restore a backup into a new data directory (FOOTNOTE_DATA_DIR), then check it.
+    """Restore a backup into a new data directory (FOOTNOTE_DATA_DIR), or into servers, then check it.
 
     Checks every checksum before it starts anything, then runs the audit and asks the questions of the backup again.
     Exit codes: 0 restored and as it was, 1 refused, or restored with the differences that are shown.
     """
-    from footnote.operations.backups.restoring import restore as run
+    from footnote.operations.backups import restoring
     from footnote.settings import Settings
 
+    run = restoring.restore_into_servers if servers else restoring.restore
     restored = run(Settings(), directory.expanduser().resolve(), _moment(until))
     for line in _told(restored):
         typer.echo(line)
@@ -71,15 +75,17 @@ def restore(
 def _told(restored: "Restored") -> list[str]:
     manifest = restored.backup.manifest
     moment = restored.last_commit or manifest.started_at
+    where, how = restored.data_dir or "into the servers", "footnote api, worker and dispatcher"
+    if restored.data_dir:
+        how = f"FOOTNOTE_DATA_DIR={restored.data_dir} footnote up"
     lines = [
-        f"Restored {restored.data_dir} from {restored.backup.folder.name}, as of {moment:%Y-%m-%dT%H:%M:%S%z}:",
+        f"Restored {where} from {restored.backup.folder.name}, as of {moment:%Y-%m-%dT%H:%M:%S%z}:",
         f"  {restored.documents} documents, {restored.chunks} chunks, {restored.unfinished} unfinished jobs",
         *(f"  audit: {finding.kind}: {finding.what}" for finding in restored.findings),
         f"  audit: {len(restored.findings)} left",
         f"  questions: {restored.same} with the same hits, {restored.changed} whose collection was changed since, "
         f"{restored.different} with other hits",
-        f"Start it with FOOTNOTE_DATA_DIR={restored.data_dir} footnote up. Stop the original first: both would send "
-        "webhooks.",
+        f"Start it with {how}. Stop the original first: both would send webhooks.",
     ]
     return lines
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from footnote import __version__
 from footnote.client.calls import ANSWER_SECONDS, ApiCall, form_of, given, path_of, upload_of
 from footnote.client.errors import ApiError, ConnectionLostError, DocumentFailedError, WaitTimeoutError, refusal
 from footnote.client.methods import Awaited, Blocking, Bound, Way, iterator, method, run_now
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # httpx2 is imported by the first client, not by programs tha
     from footnote.client.session import Session
     from footnote.client.transports import Transport
 
+_HEADERS = {"user-agent": f"footnote-python/{__version__}"}
 LOCAL = "http://127.0.0.1:8000"
 SILENCE_SECONDS = 120.0
 PATIENCE_SECONDS = 60.0
@@ -276,7 +278,7 @@ class Footnote(_Calls[Blocking]):
 
         from footnote.client.transports import BlockingTransport
 
-        made = http or httpx2.Client(trust_env=not is_loopback(url))
+        made = http or httpx2.Client(headers=_HEADERS, trust_env=not is_loopback(url))
         super().__init__(_session(BlockingTransport(made, owned=http is None), url, api_key, timeout, patience))
 
     def close(self) -> None:
@@ -305,7 +307,7 @@ class AsyncFootnote(_Calls[Awaited]):
 
         from footnote.client.transports import AwaitedTransport
 
-        made = http or httpx2.AsyncClient(trust_env=not is_loopback(url))
+        made = http or httpx2.AsyncClient(headers=_HEADERS, trust_env=not is_loopback(url))
         super().__init__(_session(AwaitedTransport(made, owned=http is None), url, api_key, timeout, patience))
 
     async def close(self) -> None:

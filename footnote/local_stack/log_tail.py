@@ -10,6 +10,8 @@ _READ_BYTES = 262_144
 
 # Our own and library loggers, Postgres and Valkey; structlog's console form; tornado's (Flower).
 _SERIOUS = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b|\[(warning|error|critical)\s*\]|^\[[WEC] \d")
+# Postgres calls it fatal that a connection at rest ends, as we ask it to.
+_WANTED = "terminating connection due to idle-session timeout"
 _TRACEBACK = "Traceback (most recent call last)"
 _BETWEEN_TRACEBACKS = ("During handling of the above", "The above exception was", " ", "\t", "+", "|")
 
@@ -59,7 +61,7 @@ class LogTail:
             return line
         if line.startswith("{") and (event := _from_json(line)) is not None:
             return event or None
-        return line[:LONGEST_LINE] if _SERIOUS.search(line[:200]) else None
+        return line[:LONGEST_LINE] if _SERIOUS.search(line[:200]) and _WANTED not in line else None
 
 
 def _from_json(line: str) -> str | None:

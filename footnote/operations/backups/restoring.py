@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from footnote.database.driver import driver
 from footnote.errors import Conflict, Invalid, Unavailable
 from footnote.local_stack.postgres import MAJOR
-from footnote.operations.backups import archive, folders, objects, questions, record, sums
+from footnote.operations.backups import archive, folders, into_servers, objects, questions, record, sums
 from footnote.operations.backups.archive import Archive
 from footnote.operations.backups.folders import API_KEY, WAL, Backup
 from footnote.operations.backups.questions import CheckQuestion
@@ -37,12 +37,13 @@ SELECT (SELECT count(*) FROM document) AS documents, (SELECT count(*) FROM chunk
 class Restored:
     """What was restored, and whether it is what was stored.
 
-    `last_commit`: of the newest transaction that was replayed from the log; None for a dump. `findings`: of the audit.
+    `data_dir`: None if it went into servers. `last_commit`: of the newest transaction that was replayed from the log;
+    None for a dump. `findings`: of the audit.
     `different`: questions whose hits are others, although their collection was not changed; `changed`: where it was.
     """
 
     backup: Backup
-    data_dir: Path
+    data_dir: Path | None
     documents: int
     chunks: int
     unfinished: int
@@ -69,10 +70,7 @@ def restore(settings: Settings, directory: Path, until: datetime | None) -> Rest
     data_dir = settings.data_dir.expanduser().resolve()
     if data_dir.exists() and any(data_dir.iterdir()):
         raise Conflict("data_dir_exists", f"{data_dir} exists: set FOOTNOTE_DATA_DIR to a folder that does not.")
-    backup = folders.newest(directory, until)
-    sums.verify_complete(backup.folder)
-    log = _verified_log(directory, backup)
-    _check_version(backup)
+    backup, log = _verified(directory, until)
     place = data_dir.with_name(data_dir.name + RESTORING)
     shutil.rmtree(place, ignore_errors=True)  # of a restore that was killed
     try:
@@ -87,10 +85,37 @@ def restore(settings: Settings, directory: Path, until: datetime | None) -> Rest
     return restored
 
 
-def _verified_log(directory: Path, backup: Backup) -> Archive | None:
+def restore_into_servers(settings: Settings, directory: Path, until: datetime | None) -> Restored:
+    """Fills DATABASE_URL, which must be empty, and STORAGE_URL. Call from the main thread.
+
+    Raises as `restore` does, and Conflict if the database has tables. What failed leaves at most objects, and may be
+    repeated.
+    """
+    asyncio.run(into_servers.verify_empty(settings))
+    backup, log = _verified(directory, until)
+    data_dir = settings.data_dir.expanduser().resolve()
+    place = data_dir.with_name(data_dir.name + RESTORING)
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        last_commit = into_servers.fill(settings, place, backup, log, until)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    if (key := backup.folder / API_KEY).exists() and not (data_dir / API_KEY).exists():
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copy2(key, data_dir / API_KEY)
+    _migrate(data_dir, settings.database_url or "", settings.database_direct_url)
+    return replace(asyncio.run(_checked(settings, None, backup, log)), last_commit=last_commit)
+
+
+def _verified(directory: Path, until: datetime | None) -> tuple[Backup, Archive | None]:
+    """The newest backup from before the moment, and the log that follows it; every byte compared with its sum."""
+    backup = folders.newest(directory, until)
+    sums.verify_complete(backup.folder)
+    _check_version(backup)
     parent = directory if (directory / WAL).is_dir() else directory.parent
     manifest = backup.manifest
-    return archive.open_archive(parent, manifest.system, manifest.first_segment) if manifest.system else None
+    log = archive.open_archive(parent, manifest.system, manifest.first_segment) if manifest.system else None
+    return backup, log
 
 
 def _check_version(backup: Backup) -> None:
@@ -118,9 +143,9 @@ def _fill(
     return restored
 
 
-def _migrate(place: Path, url: str) -> None:
+def _migrate(place: Path, url: str, direct_url: str | None = None) -> None:
     """Brings the tables to this release, and the role of tenants to a new server."""
-    urls = [f"DATABASE_URL={url}", "DATABASE_DIRECT_URL="]
+    urls = [f"DATABASE_URL={url}", f"DATABASE_DIRECT_URL={direct_url or ''}"]
     files = ["DATABASE_URL_FILE=", "DATABASE_DIRECT_URL_FILE="]  # name the database that was lost
     command = ["env", *urls, *files, f"FOOTNOTE_DATA_DIR={place}", sys.executable, "-m", "footnote", "migrate"]
     done = subprocess.run([*command, "--no-show-key"], capture_output=True, text=True)  # noqa: S603  our own program
@@ -128,7 +153,7 @@ def _migrate(place: Path, url: str) -> None:
         raise Unavailable("migration_failed", (done.stderr.strip().splitlines() or ["The migration failed."])[-1])
 
 
-async def _checked(settings: Settings, data_dir: Path, backup: Backup, log: Archive | None) -> Restored:
+async def _checked(settings: Settings, data_dir: Path | None, backup: Backup, log: Archive | None) -> Restored:
     async with open_runtime(settings, pool_size=2) as rt:
         for folder in (backup.folder, *([log.folder] if log else [])):
             await objects.put_back(rt.store, folder)

