@@ -41,17 +41,13 @@ function Looked({ answer }) {
   return told.map((each) => html`<p class="meta searched"><bdi>${each}</bdi></p>`);
 }
 
-const Missing = ({ names }) =>
-  names.length > 0 && html`<p class="lead doubtful"><${Said} text=${words.answer.notMentioned(names)} /></p>`;
-
 function NotFound({ answer }) {
   const searched = answer.searched;
   return html`<div class="absent">
-    <p class="lead">${words.answer.notFound}</p>
-    <${Missing} names=${answer.notMentioned} />
-    ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}</p>`}
+    <p class="lead">${words.answer.notFound} ${answer.notMentioned.length > 0 && html`<${Said} text=${words.answer.notMentioned(answer.notMentioned)} />`}</p>
+    ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}
+      ${" "}${searched.unfinished > 0 && html`<span class="doubtful">${words.answer.unfinished(searched.unfinished)}</span>`}</p>`}
     ${searched?.collections?.length > 0 && html`<p class="soft"><bdi>${words.answer.where(searched)}</bdi> ${answer.evidence && words.answer.evidence(answer.evidence)}</p>`}
-    ${searched?.unfinished > 0 && html`<p class="doubtful">${words.answer.unfinished(searched.unfinished)}</p>`}
     ${answer.passages.length > 0 && html`<p>${words.answer.nearest}</p><${Passages} passages=${answer.passages.slice(0, 3)} />`}
     ${place.value &&
     html`<button type="button" class="plain" onClick=${() => askAgain(answer.key, { collection: "" })}>
