@@ -200,7 +200,7 @@ async function recognise(key) {
     const { data } = (await get(`/v1/conversations/${id}?order=newest&limit=4`)).messages;
     if (conversation.value !== id) return;
     const stored = data.find((each) => each.answer_status === "stopped" && !answers.value.some((one) => one.id === each.id));
-    if (stored) return void settle(key, stored.id);
+    if (stored) return settle(key, stored.id), list();
   }
 }
 

@@ -13,7 +13,7 @@ const listIsOpen = signal(false);
 /** What stands above the answers on narrow screens: the way to the list, and to a new question. */
 export function Ways() {
   if (!conversations.value?.length) return null;
-  return html`<p class="ways narrow">
+  return html`<p class="bar narrow">
     <button type="button" class="plain" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = true)}>${words.showList}</button>
     ${conversation.value && html`<a class="new" href="/">${words.newQuestion}</a>`}
   </p>`;

@@ -85,6 +85,7 @@ function Picture({ place, marks, zoom, pages, choose }) {
   const [width, setWidth] = useState(0);
   const [shape, setShape] = useState(null);
   const [found, setFound] = useState({});
+  const [seen, setSeen] = useState("");
   const [lost, setLost] = useState(false);
   useLayoutEffect(() => {
     const style = getComputedStyle(bed.current);
@@ -119,9 +120,10 @@ function Picture({ place, marks, zoom, pages, choose }) {
     <div class="leaf" style=${{ aspectRatio: shape ?? "1 / 1.414", width: `${100 * zoom}%` }}>
       ${address && !lost &&
       html`<img key=${address} src=${address} alt=${words.page.alt(page, name)} onError=${() => setLost(true)}
-        onLoad=${({ target }) => setShape(`${target.naturalWidth} / ${target.naturalHeight}`)} />`}
+        onLoad=${({ target }) => (setSeen(address), setShape(`${target.naturalWidth} / ${target.naturalHeight}`))} />`}
+      ${seen !== address && !lost && html`<div class="lost"><${Waiting} key=${address} /></div>`}
       ${lost && html`<p class="lost">${words.page.noPicture}</p>`}
-      ${marks.map((each) => html`<${Mark} key=${each.n} mark=${each} lines=${found[keyOf(place, each)] ?? []} choose=${choose} />`)}
+      ${doubtedFirst(marks).map((each) => html`<${Mark} key=${each.n} mark=${each} lines=${found[keyOf(place, each)] ?? []} choose=${choose} />`)}
       ${numerals(marks, (each) => found[keyOf(place, each)]).map(({ mark, top }) => html`<${Numeral} ...${mark} top=${`${100 * top}%`} />`)}
     </div>
     ${lines?.length === 0 && html`<p class="nowhere" role="status">${words.page.noBoxes} <button type="button" class="plain" onClick=${() => (wantsText.value = true)}>${words.page.text}</button></p>`}
@@ -129,6 +131,9 @@ function Picture({ place, marks, zoom, pages, choose }) {
 }
 
 const keyOf = (place, mark) => `${place.id} ${place.version} ${place.page} ${mark.from}-${mark.to}`;
+
+/** The passage that stands for words that were not found may cover the whole page: it lies below the quotes. */
+const doubtedFirst = (marks) => [...marks].sort((one, other) => (one.verified === false ? 0 : 1) - (other.verified === false ? 0 : 1));
 
 /** The lines of a quote. The whole is a link to the footnote; its name tells what a picture cannot. */
 function Mark({ mark, lines, choose }) {

@@ -181,7 +181,7 @@ function Acts({ about: { document }, changed, deleted }) {
           problem.value = refusal;
         }
       }}>
-      <p>${words.library.deleteWhat}</p>
+      <p>${words.library.deleteWhat(1)}</p>
     <//>`}`;
 }
 

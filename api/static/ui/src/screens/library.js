@@ -206,7 +206,7 @@ function DeleteDialog({ close }) {
     close();
   };
   return html`<${Dialog} title=${words.library.deleteTitle(n)} act=${words.library.deleteAct(n)} close=${close} submit=${submit}>
-    <p>${words.library.deleteWhat}</p>
+    <p>${words.library.deleteWhat(n)}</p>
   <//>`;
 }
 
