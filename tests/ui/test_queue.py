@@ -60,7 +60,7 @@ def test_a_pause_is_seen_on_every_screen(product: Product, arrive: Arrive, see: 
         expect(page.get_by_role("region", name="Why things wait")).to_contain_text(
             re.compile(r"2\s*the end of the pause")
         )
-        expect(page.get_by_role("main")).to_contain_text("one worker, two at once", timeout=30_000)
+        expect(page.get_by_role("main")).to_contain_text("one worker, two files at once", timeout=30_000)
         see(visit, "queue-paused")
         page.get_by_role("button", name="Cancel log 1.md").click()
         expect(page.locator("tbody tr")).to_have_count(1)

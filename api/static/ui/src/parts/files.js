@@ -3,6 +3,7 @@
 import { html } from "../../vendor/preact.js";
 import { may, me } from "../api.js";
 import { offer } from "../offered.js";
+import { share } from "../progress.js";
 import { dismiss, files } from "../uploads.js";
 import { words } from "../words.js";
 import { Name, Said } from "./state.js";
@@ -38,36 +39,32 @@ export function Reading({ which = () => true, most = MOST }) {
 
 function File({ file }) {
   const over = file.phase === "ready" || file.phase === "failed";
-  const [share, told] = standing(file);
+  const [done, told] = standing(file);
   return html`<span class="f">
       ${file.document && file.phase !== "reads"
         ? html`<a href=${`/d/${file.document.id}${file.phase === "ready" ? "/p/1" : ""}`}><${Name} text=${file.name} /></a>`
         : html`<${Name} text=${file.name} />`}
     </span>
     ${over && html`<button type="button" class="plain x" aria-label=${words.dismiss(file.name)} onClick=${() => dismiss(file.key)}>×</button>`}
-    ${share !== null && html`<progress value=${share} max="1" aria-label=${file.name}></progress>`}
+    ${done !== null && html`<progress value=${done} max="1" aria-label=${file.name}></progress>`}
     <span class=${`s${file.phase === "failed" ? " doubtful" : ""}`}>${told}</span>`;
 }
 
 /** How much is done, from 0 to 1 or null, and in words. */
-function standing({ phase, share, document, problem, again, hint }) {
+function standing({ phase, share: sent, document, problem, again, hint }) {
   if (phase === "new") return [null, words.drop.recognising];
   if (phase === "waits") return [null, hint ? html`<${Said} text=${hint.message} />` : words.waits(words.drop.turn)];
-  if (phase === "sends") return [share / 100, words.sending(share)];
+  if (phase === "sends") return [sent / 100, words.sending(sent)];
   if (phase === "ready") return [null, again ? words.readyAgain : words.ready(document.pages ?? 1)];
   if (phase === "failed") return [null, problem ? html`<${Said} text=${problem.message} />` : words.cancelled];
   return progressOf(document);
 }
 
-/** Where each step begins and how much of all work it is, about: so a bar never goes back. */
-const PARTS = { chunk: [0, 0.2], embed: [0.2, 0.75], upsert: [0.95, 0.05] };
-
 /** Of a document that is being read: its share, null while nothing is done, and what is done or waited for. */
 export function progressOf({ step, progress, waiting_for: reason, next_attempt_at: next }) {
-  const [before, part] = PARTS[step] ?? [0, 1];
-  const share = before + (progress.total ? (part * progress.done) / progress.total : 0);
-  if (reason) return [share || null, html`<${Said} text=${isLater(next) ? words.waitsUntil(reason, next) : words.waits(reason)} />`];
-  return [share, words.step(step, progress.done, progress.total, progress.unit)];
+  const done = share({ step, progress });
+  if (reason) return [done || null, html`<${Said} text=${isLater(next) ? words.waitsUntil(reason, next) : words.waits(reason)} />`];
+  return [done, words.step(step, progress.done, progress.total, progress.unit)];
 }
 
 /** A time that is near or over means: as soon as possible. */

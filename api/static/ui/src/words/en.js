@@ -71,9 +71,10 @@ export const en = {
 
   enter: {
     title: "Log in",
-    how: "On this machine, run",
+    how: "On the machine that Footnote runs on, type",
     command: "footnote open",
     or: "or enter an API key:",
+    first: ["The first key of an installation is in the file", ".footnote/api_key", "."],
     key: "API key",
     open: "Log in",
     trading: "Logging you in",
