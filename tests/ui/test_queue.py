@@ -159,6 +159,7 @@ def test_a_quote_is_marked_in_what_it_is_part_of_and_its_note_says_the_headings(
     page.locator(".ref").click()
     expect(page.locator("mark.on").first).to_be_visible()
     assert " ".join(page.locator("mark.on").all_inner_texts()).split() == quote.split()
+    expect(page.locator(".num.on")).to_have_text("☞1")
     see(visit, f"marked-{Path(name).suffix[1:]}")
     told = (
         product.run("ask", "How many oars?", FOOTNOTE_API_KEY=key, FOOTNOTE_URL=product.url)
