@@ -201,7 +201,8 @@ def test_what_is_not_in_the_documents_is_said_with_what_was_searched(arrive: Arr
 
 def test_a_quote_that_is_not_on_the_page_is_doubted(arrive: Arrive, harbour: str, model: Model, see: See) -> None:
     model.says["callers"] = (
-        "## Callers\n\nNineteen of the regular callers did not come back {nineteen of the regular callers did not come back}. "
+        "## Callers\n\n"
+        "Nineteen of the regular callers did not come back {nineteen of the regular callers did not come back}. "
         "Most of them have since gone to Karlsvik {callers moved to Karlsvik}."
     )
     visit = arrive(harbour)

@@ -65,7 +65,7 @@ function Head({ place, type, pages, turn, close, hasPictures, zoom, setZoom }) {
     </button>`;
   const zooms = !wantsText.value && hasPictures;
   return html`<div class="run">
-    ${!close && html`<span aria-hidden="true">←</span>`}
+    ${!close && html`<span class="wide" aria-hidden="true">←</span>`}
     <${Title}><a href=${close ? `/d/${place.id}/p/${page}` : `/d/${place.id}`} dir="auto">${place.name}</a><//>
     ${pages > 1 && html`<span class="where">${isSheet(type) ? words.page.sheet(page) : words.page.number(page)}<span class="wide">${words.page.ofAll(pages)}</span></span>`}
     <span class="tools">

@@ -142,7 +142,7 @@ function Facts({ document, changed }) {
     document.external_id && [words.about.path, html`<${Name} text=${document.external_id} />`],
     document.source_url && document.source_url !== document.external_id && [words.about.address, html`<${Name} text=${document.source_url} />`],
     document.parent_id && [words.about.foundIn, html`<a href=${`/d/${document.parent_id}`}>${words.about.container}</a>`],
-    [words.about.type, document.media_type],
+    [words.about.type, words.about.typeOf(document.media_type)],
   ].filter(Boolean);
   return html`<h2 class="sc">${words.about.facts}</h2>
     <dl>

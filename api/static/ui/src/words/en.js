@@ -17,6 +17,21 @@ function size(bytes) {
   return `${figure.format(power && number < 10 ? Number(number.toFixed(1)) : Math.round(number))} ${SIZES[power]}`;
 }
 
+/** What people call types of files; others are shown as they are. */
+const TYPES = [
+  [/\/pdf$/, "PDF"],
+  [/wordprocessing|msword/, "Word"],
+  [/spreadsheetml|ms-excel/, "Excel"],
+  [/presentationml|ms-powerpoint/, "PowerPoint"],
+  [/opendocument/, "OpenDocument"],
+  [/epub/, "EPUB"],
+  [/rfc822/, "Mail"],
+  [/html/, "HTML"],
+  [/markdown/, "Markdown"],
+  [/csv/, "CSV"],
+  [/plain/, "Text"],
+];
+
 /** The steps of ingestion and what they count, as readers know them. */
 const STEPS = { chunk: "reading", embed: "indexing", upsert: "storing" };
 const UNITS = { pages: "pages", chunks: "passages" };
@@ -386,6 +401,7 @@ export const en = {
     foundIn: "Found in",
     container: "the file that contains it",
     type: "Type",
+    typeOf: (type) => TYPES.find(([pattern]) => pattern.test(type))?.[1] ?? type,
     files: "Files found in it",
     state: ({ status, error }) => (status === "ready" ? "ready" : (error?.message ?? status)),
     download: "Download",
