@@ -33,6 +33,7 @@ _HEDGE = re.compile(
     r"|presque|plus de|moins de|autour de|unos|unas|alrededor de|cerca de|casi|de|hasta|aproximadamente)|[~≈><])\s*\Z",
     re.I,
 )
+_BROKEN_VALUE = re.compile(r"(?<=\d)\n(?=[^\W\d])")  # a line of a page that ends within `6.3 million`
 _LABEL = re.compile(r"\b[A-Z]\w+\s\Z")
 _CODE = re.compile(r"\d+[A-Za-z]+")
 
@@ -59,7 +60,7 @@ class QuotedPlace:
     @cached_property
     def values(self) -> list[Value]:
         """As read with the unit line above the quote and without it, by each way to write decimals."""
-        read = f"{self.around}\n{self.heading}"
+        read = f"{_BROKEN_VALUE.sub(' ', self.around)}\n{self.heading}"
         return [each for context in (self._units, *_readings(self.page[:6000])) for each in values(read, context)]
 
     @cached_property
@@ -96,7 +97,7 @@ def mismatch(sentence: str, evidence: Sequence[QuotedPlace], beside: str = "") -
 
 
 def _laid_out(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".")
+    return " ".join(text.casefold().split()).rstrip(" .")
 
 
 # Values

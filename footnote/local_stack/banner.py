@@ -34,11 +34,12 @@ class Banner:
 
     def __str__(self) -> str:
         without = f" without {' and '.join(self.away)}, which must be back before everything works" if self.away else ""
-        lines = ["", f"Footnote {__version__} is ready{without}. Data: {self.data_dir}", ""]
+        lines = ["", f"Footnote {__version__} is ready{without}: {self.api_url}/"]
+        lines += ["`footnote open` opens this page and logs you in.", ""]
         lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
         lines += [
             "",
-            f"  Web         {self.api_url}/   (`footnote open` logs you in)",
+            f"  Data        {self.data_dir}",
             f"  API         {self.api_url}/v1",
             f"  API docs    {self.api_url}/docs",
             f"  Flower      {self.flower_url}/",

@@ -101,6 +101,7 @@ class Document(Base):
     __tablename__ = "document"
     __table_args__ = (
         Index("ix_document_listed", "tenant_id", newest_first("id")),
+        Index("ix_document_named", "tenant_id", text("lower(filename)"), "id"),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index(
             "ix_document_searched", "tenant_id", "collection_id", postgresql_where=text("active_version_id IS NOT NULL")

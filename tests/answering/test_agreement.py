@@ -123,6 +123,15 @@ def test_the_opposite_of_a_quote_is_no_support(sentence: str, quote: str) -> Non
     assert judged(sentence, quote) == Mismatch()
 
 
+def test_a_value_that_a_line_of_the_page_breaks_is_held() -> None:
+    page = "It was opened again on 2 June. The work cost 6.3\nmillion crowns, of which the State bears two fifths."
+    for sentence in ("Clearing it cost 6.3 million crowns.", "It cost 6,300,000 crowns."):
+        assert judged(sentence, "The work cost 6.3\nmillion crowns", page) is None
+    assert judged("It cost 6.4 million crowns.", "The work cost 6.3\nmillion crowns", page) == Mismatch(
+        ("6.4 million",)
+    )
+
+
 def test_german_pages() -> None:
     holds = {
         "Im Jahr 2018 waren es 93.516 Menschen.": "93.516 Mitarbeiter",

@@ -10,7 +10,7 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import REPORT, Arrive, Product, See, Visit
+from tests.ui.conftest import REPORT, Arrive, Product, See, Visit, violations
 from tests.ui.model import Model
 
 pytestmark = pytest.mark.stack
@@ -201,6 +201,7 @@ def test_what_is_not_in_the_documents_is_said_with_what_was_searched(arrive: Arr
 
 def test_a_quote_that_is_not_on_the_page_is_doubted(arrive: Arrive, harbour: str, model: Model, see: See) -> None:
     model.says["callers"] = (
+        "## Callers\n\n"
         "Nineteen of the regular callers did not come back {nineteen of the regular callers did not come back}. "
         "Most of them have since gone to Karlsvik {callers moved to Karlsvik}."
     )
@@ -217,6 +218,7 @@ def test_a_quote_that_is_not_on_the_page_is_doubted(arrive: Arrive, harbour: str
     assert "no verified footnote" in tree
     page.get_by_role("link", name="Footnote 2, doubtful").click()
     expect(page.locator(".slip")).to_contain_text("These words are not on page")
+    page.get_by_role("button", name=re.compile("passages? of")).click()
     see(visit, "doubtful")
 
 
@@ -329,6 +331,7 @@ def test_stop_keeps_what_came_and_stops_the_model(
         expect(page.locator("article")).to_contain_text("Stopped here.")
         expect(page.locator("article .a")).to_contain_text("word")
         assert model.left.wait(10), "the model's connection closes"
+        expect(page).to_have_url(re.compile("/c/cnv_[^/]+/msg_"), timeout=60_000)
         stored = f"/v1/conversations/{product.call(harbour, 'GET', '/v1/conversations?limit=1')['data'][0]['id']}"
         while "word" not in str(product.call(harbour, "GET", stored)):
             time.sleep(0.1)
@@ -351,6 +354,7 @@ def test_a_revoked_key_ends_the_session_and_what_was_typed_stays(
     product.call(harbour, "DELETE", f"/v1/keys/{made['id']}")
     page.keyboard.press("Enter")
     expect(page.locator(".entrance")).to_contain_text("Your session is over")
+    assert violations(page) == [], "what lies below is inert"
     page.get_by_label("API key").fill(harbour)
     page.get_by_role("button", name="Log in").click()
     expect(page.locator(".entrance")).to_have_count(0)

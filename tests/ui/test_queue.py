@@ -60,7 +60,7 @@ def test_a_pause_is_seen_on_every_screen(product: Product, arrive: Arrive, see: 
         expect(page.get_by_role("region", name="Why things wait")).to_contain_text(
             re.compile(r"2\s*the end of the pause")
         )
-        expect(page.get_by_role("main")).to_contain_text("one worker, two at once", timeout=30_000)
+        expect(page.get_by_role("main")).to_contain_text("one worker, two files at once", timeout=30_000)
         see(visit, "queue-paused")
         page.get_by_role("button", name="Cancel log 1.md").click()
         expect(page.locator("tbody tr")).to_have_count(1)
@@ -159,6 +159,7 @@ def test_a_quote_is_marked_in_what_it_is_part_of_and_its_note_says_the_headings(
     page.locator(".ref").click()
     expect(page.locator("mark.on").first).to_be_visible()
     assert " ".join(page.locator("mark.on").all_inner_texts()).split() == quote.split()
+    expect(page.locator(".num.on")).to_have_text("☞1")
     see(visit, f"marked-{Path(name).suffix[1:]}")
     told = (
         product.run("ask", "How many oars?", FOOTNOTE_API_KEY=key, FOOTNOTE_URL=product.url)

@@ -32,7 +32,8 @@ function Everything() {
   if (me.value === undefined) return null;
   // After a session has ended the screen stays below the entrance, with what was typed.
   if (!isIn && !wasIn) return html`<${Entrance} />`;
-  return html`<${Head} /><${Screen} /><${DropEverywhere} />${!isIn && html`<div class="over"><${Entrance} over /></div>`}`;
+  return html`<div class="whole" inert=${!isIn}><${Head} /><${Screen} /><${DropEverywhere} /></div>
+    ${!isIn && html`<div class="over"><${Entrance} over /></div>`}`;
 }
 
 function Screen() {

@@ -172,10 +172,13 @@ export async function ask(question, { collection = place.value } = {}) {
     const phase = stopping.signal.aborted ? "stopped" : "failed";
     change(answer.key, { phase, problem: phase === "failed" ? problem : null });
     told.value = phase === "failed" ? problem.message : words.answer.stopped;
+    if (phase === "stopped") recognise(answer.key).catch(() => {});
   } finally {
     if (running === stopping) running = null;
   }
 }
+
+const rest = () => new Promise((resolve) => setTimeout(resolve, BUSY_MS));
 
 /** An answer that was stopped a moment ago is still being stored. */
 async function patiently(asking) {
@@ -184,8 +187,28 @@ async function patiently(asking) {
       return await asking();
     } catch (problem) {
       if (problem.code !== "conversation_busy" || !left) throw problem;
-      await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+      await rest();
     }
+  }
+}
+
+/** As soon as it is stored, an answer that was stopped has an id and so an address. */
+async function recognise(key) {
+  const id = conversation.value;
+  for (let left = BUSY_TIMES; left && id; left -= 1) {
+    await rest();
+    const { data } = (await get(`/v1/conversations/${id}?order=newest&limit=4`)).messages;
+    if (conversation.value !== id) return;
+    const stored = data.find((each) => each.answer_status === "stopped" && !answers.value.some((one) => one.id === each.id));
+    if (stored) return settle(key, stored.id), list();
+  }
+}
+
+/** Gives an answer its id; the newest one is what the address names. */
+function settle(key, id) {
+  change(key, { id });
+  if (at.value.conversation === conversation.value && answers.value.at(-1)?.key === key) {
+    go(`/c/${conversation.value}/${id}`, { replace: true });
   }
 }
 
@@ -207,12 +230,10 @@ async function receive(key, coming) {
 function finish(key, data) {
   const doubtful = data.citations.filter((each) => !each.verified).length;
   batch(() => {
-    change(key, { phase: "done", id: data.message_id, text: data.answer, ...taken(data) });
+    change(key, { phase: "done", text: data.answer, ...taken(data) });
     told.value = data.answer_status === "not_found" ? words.answer.notFound : words.answer.done(data.citations.length, doubtful);
   });
-  if (at.value.conversation === data.conversation_id) {
-    go(`/c/${data.conversation_id}/${data.message_id}`, { replace: true });
-  }
+  settle(key, data.message_id);
 }
 
 export function stop() {

@@ -12,15 +12,15 @@ export function Answer({ answer, first, list }) {
   return html`<article aria-labelledby=${`q${answer.key}`} data-phase=${answer.phase}>
     <${Title} class="q" id=${`q${answer.key}`} tabindex="-1" dir="auto">${answer.question}<//>
     <${Looked} answer=${answer} />
-    <${Body} answer=${answer} />
+    <${Body} answer=${answer} level=${first ? "h2" : "h3"} />
     <${Footnotes} answer=${answer} />
     <${Doubts} answer=${answer} />
     <${Ending} answer=${answer} />
-    ${answer.phase === "done" && !/removed|not_found/.test(answer.status) && html`<${Summary} answer=${answer} list=${list} />`}
+    ${answer.phase === "done" && !/removed|not_found/.test(answer.status) && html`<${Summary} answer=${answer} list=${list} level=${first ? "h2" : "h3"} />`}
   </article>`;
 }
 
-function Body({ answer }) {
+function Body({ answer, level }) {
   if (answer.phase === "asked") return html`<${Waiting} text=${words.answer.searching} />`;
   if (answer.phase === "reading") {
     const documents = new Set(answer.passages.map((each) => each.document_id)).size;
@@ -28,7 +28,7 @@ function Body({ answer }) {
   }
   if (answer.status === "not_found") return html`<${NotFound} answer=${answer} />`;
   if (answer.status === "removed") return html`<p class="lead">${words.answer.removed}</p>`;
-  return html`<div class="a" dir="auto"><${Blocks} answer=${answer} text=${answer.text} unsupported=${answer.unsupported} /></div>`;
+  return html`<div class="a" dir="auto"><${Blocks} answer=${answer} level=${level} /></div>`;
 }
 
 /** What was looked for where that is not the question as it was typed. */
@@ -41,32 +41,29 @@ function Looked({ answer }) {
   return told.map((each) => html`<p class="meta searched"><bdi>${each}</bdi></p>`);
 }
 
-const Missing = ({ names }) =>
-  names.length > 0 && html`<p class="lead doubtful"><${Said} text=${words.answer.notMentioned(names)} /></p>`;
-
 function NotFound({ answer }) {
   const searched = answer.searched;
   return html`<div class="absent">
-    <p class="lead">${words.answer.notFound}</p>
-    <${Missing} names=${answer.notMentioned} />
-    ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}</p>`}
+    <p class="lead">${words.answer.notFound} ${answer.notMentioned.length > 0 && html`<${Said} text=${words.answer.notMentioned(answer.notMentioned)} />`}</p>
+    ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}
+      ${" "}${searched.unfinished > 0 && html`<span class="doubtful">${words.answer.unfinished(searched.unfinished)}</span>`}</p>`}
     ${searched?.collections?.length > 0 && html`<p class="soft"><bdi>${words.answer.where(searched)}</bdi> ${answer.evidence && words.answer.evidence(answer.evidence)}</p>`}
-    ${searched?.unfinished > 0 && html`<p class="doubtful">${words.answer.unfinished(searched.unfinished)}</p>`}
     ${answer.passages.length > 0 && html`<p>${words.answer.nearest}</p><${Passages} passages=${answer.passages.slice(0, 3)} />`}
     ${place.value &&
-    html`<button type="button" class="plain" onClick=${() => askAgain(answer.key, { collection: "" })}>
+    html`<button type="button" class="plain again" onClick=${() => askAgain(answer.key, { collection: "" })}>
       ${words.answer.searchAll}
     </button>`}
   </div>`;
 }
 
-function Blocks({ answer, text, unsupported }) {
+/** `level`: the name of a heading that stands below the question. */
+function Blocks({ answer, level: Title }) {
   const markers = new Set(answer.citations.map((each) => each.marker));
-  return blocks(text, markers, unsupported).map((each) => {
+  return blocks(answer.text, markers, answer.unsupported).map((each) => {
     const lines = each.lines.map((line) => html`<${Line} answer=${answer} line=${line} />`);
     if (each.kind === "ul") return html`<ul>${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
     if (each.kind === "ol") return html`<ol start=${each.start}>${lines.map((line) => html`<li>${line}</li>`)}</ol>`;
-    if (each.kind === "h") return html`<h3>${lines}</h3>`;
+    if (each.kind === "h") return html`<${Title}>${lines}<//>`;
     if (each.kind === "pre") return html`<pre>${each.lines.map((line) => `${line[0].text}\n`).join("")}</pre>`;
     return html`<p>${lines.flatMap((line, index) => (index ? [html`<br />`, line] : [line]))}</p>`;
   });
@@ -87,9 +84,11 @@ function Line({ answer, line }) {
   });
 }
 
+const hasOther = (sentence) => /not_in_quote|quote_denies/.test(sentence.reason);
+
 /** Sentences that have a footnote which says something else: neither the dotted line nor the note tells that. */
 function Doubts({ answer }) {
-  const found = answer.unsupported.filter((each) => /not_in_quote|quote_denies/.test(each.reason));
+  const found = answer.unsupported.filter(hasOther);
   if (!found.length || answer.phase !== "done") return null;
   return html`<ul class="doubts" aria-label=${words.answer.doubts}>
     ${found.map((each) => html`<li>† <q dir="auto">${each.text.replace(/\s?\[\d{1,3}\]/g, "").trim()}</q> ${each.reason === "quote_denies" ? words.answer.quoteDenies : words.answer.notInQuote(each.missing)}</li>`)}
@@ -135,9 +134,10 @@ function Ending({ answer }) {
 }
 
 const Again = ({ answer }) =>
-  html`<button type="button" class="plain" onClick=${() => askAgain(answer.key)}>${words.answer.askAgain}</button>`;
+  html`<button type="button" class="plain again" onClick=${() => askAgain(answer.key)}>${words.answer.askAgain}</button>`;
 
-function Summary({ answer, list }) {
+function Summary({ answer, list, level: Title }) {
+  const bare = answer.unsupported.filter((each) => !hasOther(each)).length;
   const notes = answer.citations.length;
   const good = answer.citations.filter((each) => each.verified).length;
   const extract = answer.kind ? answer.kind === "extract" : answer.model?.startsWith("extractive");
@@ -146,13 +146,13 @@ function Summary({ answer, list }) {
   return html`<footer class="meta">
     <p>
       ${notes > 0 && (good === notes ? words.summary.all(notes) : words.summary.some(good, notes))}
-      ${" "}${answer.unsupported.length > 0 && words.summary.bare(answer.unsupported.length)}
+      ${" "}${bare > 0 && words.summary.bare(bare)}
       ${" "}${notes > 0 && answer.status === "related" && html`<span class="doubtful">${words.summary.related(notes)}</span>`}
       ${" "}${notes > 0 && (extract ? words.answer.verbatim : words.summary.written)}
       ${found > 0 && html`<br /><button type="button" class="plain" aria-expanded=${list.open} onClick=${list.toggle}>${words.summary.passages(found, of)}</button>`}
       ${times(answer, extract)}
     </p>
-    ${list.open && found > 0 && html`<h3 class="sc">${words.passages.title}</h3><${Passages} passages=${answer.passages} />`}
+    ${list.open && found > 0 && html`<${Title} class="sc">${words.passages.title}<//><${Passages} passages=${answer.passages} />`}
     <${Acts} answer=${answer} />
   </footer>`;
 }

@@ -8,17 +8,26 @@ import { Choose, Reading } from "./files.js";
 import { Failure, Name } from "./state.js";
 
 /** On narrow screens the list is a screen of its own. */
-export const listIsOpen = signal(false);
+const listIsOpen = signal(false);
+
+/** What stands above the answers on narrow screens: the way to the list, and to a new question. */
+export function Ways() {
+  if (!conversations.value?.length) return null;
+  return html`<p class="bar narrow">
+    <button type="button" class="plain" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = true)}>${words.showList}</button>
+    ${conversation.value && html`<a class="new" href="/">${words.newQuestion}</a>`}
+  </p>`;
+}
 
 export function Beside({ withFiles }) {
   useEffect(() => {
     list().catch(() => {});
   }, []);
-  useEffect(() => {
-    listIsOpen.value = false;
-  }, [conversation.value]);
-  return html`<aside class=${listIsOpen.value ? "open" : ""} aria-label=${words.conversations}>
+  const followed = ({ target }) => target.closest("a") && (listIsOpen.value = false);
+  return html`<aside class=${listIsOpen.value ? "open" : ""} aria-label=${words.conversations} onClick=${followed}>
+    <button type="button" class="plain narrow x" aria-label=${words.close} onClick=${() => (listIsOpen.value = false)}>×</button>
     <a class="new" href="/" aria-current=${conversation.value ? undefined : "page"}>${words.newQuestion}</a>
+    <div class="all">
     ${(conversations.value?.length > 0 || sought.value) && html`<h2 class="sc">${words.conversations}</h2>`}
     ${hasMany.value && html`<${Find} />`}
     ${sought.value.trim() && conversations.value?.length === 0 && html`<p class="soft small">${words.noneFound}</p>`}
@@ -27,13 +36,14 @@ export function Beside({ withFiles }) {
         (each) => html`<li key=${each.id}>
           <a href=${`/c/${each.id}`} aria-current=${each.id === conversation.value ? "page" : undefined}>
             <${Name} text=${each.title ?? words.untitled} />
-            <small>${words.questions(each.message_count / 2, each.updated_at)}</small>
           </a>
+          <small>${words.questions(each.message_count / 2, each.updated_at)}</small>
           ${each.id === conversation.value && may("write") && html`<${Title} key=${each.id} given=${each.title ?? ""} />`}
         </li>`,
       )}
     </ol>
     ${moreConversations.value && html`<button type="button" class="plain more" onClick=${() => list({ more: true })}>${words.more}</button>`}
+    </div>
     ${withFiles && html`<div class="bottom"><${Reading} /><${Choose} look="plain add" /></div>`}
   </aside>`;
 }

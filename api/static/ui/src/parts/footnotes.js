@@ -54,8 +54,8 @@ function back(event, answer, n) {
 /** The page, or in a format without pictures of pages the headings above the quote. */
 const placeOf = (citation) => html`<${Name} text=${placeIn(citation, words.note.page)} />`;
 
-/** The line breaks of a page are not those of a note. */
-const flowing = (text) => text.replace(/\s+/g, " ").trim();
+/** The line breaks of a page are not those of a note, nor is the mark of an item of a list. */
+const flowing = (text) => text.replace(/^\s*[-*•]\s+/, "").replace(/\s+/g, " ").trim();
 
 const LONGEST = 240;
 

@@ -6,7 +6,6 @@ import { lettersAct } from "../keys.js";
 import { at } from "../router.js";
 import { counts, pausedSince } from "../live.js";
 import { words } from "../words.js";
-import { listIsOpen } from "./beside.js";
 
 const THEMES = { system: "light", light: "dark", dark: "system" };
 const theme = signal(localStorage.getItem("theme") ?? "system");
@@ -32,9 +31,8 @@ export function Head() {
       <a class="brand" href="/" aria-label=${words.home}>Footnote<b aria-hidden="true">*</b></a>
       <nav class="top" aria-label=${words.nav}>
         <a href="/" aria-current=${at.value.screen === "ask" ? "page" : undefined}>${words.ask}</a>
-        <a href="/library" aria-current=${/library|document/.test(at.value.screen) ? "page" : undefined}>${words.library.title}</a>
+        <a href="/library" aria-current=${/library|document|^page/.test(at.value.screen) ? "page" : undefined}>${words.library.title}</a>
         <a href="/queue" aria-current=${at.value.screen === "queue" ? "page" : undefined}>${words.queue.title}</a>
-        ${at.value.screen === "ask" && html`<button type="button" class="plain narrow" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = !listIsOpen.value)}>${words.showList}</button>`}
       </nav>
       <div class="state" role="status">
         ${reading > 0 && html`<a href="/library?status=reading">${words.beingRead(reading)}</a>`}
@@ -58,7 +56,7 @@ function skip(event) {
 function Help() {
   const dialog = useRef();
   const show = () => dialog.current.showModal();
-  return html`<button type="button" class="plain wide" id="help" aria-label=${words.help} onClick=${show}>?</button>
+  return html`<button type="button" class="plain" id="help" aria-label=${words.help} onClick=${show}>?</button>
     <dialog ref=${dialog} aria-labelledby="keys" onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
       <h2 id="keys">${words.keys.title}</h2>
       <dl>

@@ -5,9 +5,11 @@ import { text as textOf } from "../pages.js";
 import { inline, structured } from "../structure.js";
 import { unitAt } from "../text.js";
 import { words } from "../words.js";
+import { Numeral, apart } from "./numeral.js";
 import { Name } from "./state.js";
 
 const DEEPEST = 6;
+const LEAST_GAP = 20; // pixels between two numerals in the margin
 
 /** `isOwn`: the page is a screen of its own, so that its title is the first heading. */
 export function PageText({ place, type, first, marks, isOwn }) {
@@ -25,10 +27,12 @@ export function PageText({ place, type, first, marks, isOwn }) {
   };
   const blocks = useMemo(() => structured(shown.text, type, titlesIn(shown)), [shown, type]);
   const within = useMemo(() => inUnits(shown, marks), [shown, marks]);
+  const numerals = useBeside(bed, within);
   const sheet = isSheet(type) && shown.outline?.[0]?.headings[0];
   const isWide = blocks.some((each) => each.kind === "table");
   return html`<div class="bed" ref=${bed} tabindex="0" role="region" aria-label=${words.page.region(place.page)}>
     <div class=${`plainleaf${isWide ? " wideleaf" : ""}`}>
+      ${numerals.map(({ n, on, verified, top }) => html`<${Numeral} n=${n} on=${on} verified=${verified} top=${`${top}px`} />`)}
       ${sheet && html`<p class="sc"><${Name} text=${sheet} /></p>`}
       ${shown.char_start > 0 && shown.outline?.[0]?.char_start < shown.char_start && html`<p class="soft small"><${Name} text=${shown.outline[0].headings.join(" › ")} /></p>`}
       ${shown.char_start > 0 && html`<button type="button" class="plain" onClick=${more}>${words.page.earlier}</button>`}
@@ -40,7 +44,28 @@ export function PageText({ place, type, first, marks, isOwn }) {
   </div>`;
 }
 
-const isSheet = (type) => /spreadsheet|ms-excel/.test(type);
+export const isSheet = (type) => /spreadsheet|ms-excel/.test(type);
+
+/** The marks with the place of their first lines, in pixels from the top of the leaf. */
+function useBeside(bed, marks) {
+  const [placed, setPlaced] = useState([]);
+  useLayoutEffect(() => {
+    const leaf = bed.current.querySelector(".plainleaf");
+    const place = () => {
+      const from = leaf.getBoundingClientRect().top;
+      const middle = ({ n }) => {
+        const line = leaf.querySelector(n ? `mark[data-n~="${n}"]` : "mark.on")?.getClientRects()[0];
+        return line && (line.top + line.bottom) / 2 - from;
+      };
+      const found = marks.map((each) => ({ ...each, top: middle(each) }));
+      setPlaced(apart(found.filter((each) => each.top !== undefined), LEAST_GAP));
+    };
+    const watcher = new ResizeObserver(place);
+    watcher.observe(leaf);
+    return () => watcher.disconnect();
+  }, [marks]);
+  return placed;
+}
 
 /** Titles of the sections that begin in what is shown, by their place in UTF-16 units. */
 function titlesIn({ text, char_start: start, outline = [] }) {
@@ -52,7 +77,7 @@ function titlesIn({ text, char_start: start, outline = [] }) {
 function inUnits({ text, char_start: start, char_end: end }, marks) {
   return marks
     .filter((each) => each.from < end && each.to > start)
-    .map((each) => ({ on: each.on, from: unitAt(text, Math.max(0, each.from - start)), to: unitAt(text, each.to - start) }));
+    .map((each) => ({ n: each.n, verified: each.verified, on: each.on, from: unitAt(text, Math.max(0, each.from - start)), to: unitAt(text, each.to - start) }));
 }
 
 function Blocks({ text, type, blocks, marks, above }) {
@@ -112,6 +137,6 @@ function marked(text, { from, to }, marks) {
   return cuts.slice(1).map((end, index) => {
     const piece = text.slice(cuts[index], end);
     const over = inside.filter((each) => each.from <= cuts[index] && each.to >= end);
-    return over.length ? html`<mark class=${over.some((each) => each.on) ? "on" : ""}>${piece}</mark>` : piece;
+    return over.length ? html`<mark class=${over.some((each) => each.on) ? "on" : ""} data-n=${over.map((each) => each.n).join(" ")}>${piece}</mark>` : piece;
   });
 }

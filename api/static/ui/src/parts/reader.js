@@ -3,15 +3,14 @@
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { about, boxes, fetchAhead, now, picture, text } from "../pages.js";
 import { words } from "../words.js";
-import { PageText } from "./pagetext.js";
+import { Numeral, apart } from "./numeral.js";
+import { PageText, isSheet } from "./pagetext.js";
 import { Failure, Waiting } from "./state.js";
 
 /** Whether people want to see pictures, where there are some. */
 export const wantsText = signal(false);
 /** What keys do to the page that is shown: `{turn(by)}`; null without one. */
 export const open = { current: null };
-
-
 
 const ZOOMS = [1, 1.4, 2, 3];
 
@@ -33,12 +32,12 @@ export function Reader({ id, filename, version, page, marks, drawn, turn, close,
   const place = { id, page, version: version ?? facts.value?.version, name: filename ?? known.value?.filename ?? "" };
   const here = marks.filter((each) => each.page === page);
   return html`<section class="reader" aria-label=${words.page.label}>
-    <${Head} place=${place} pages=${pages} turn=${turn} close=${close} hasPictures=${hasPictures} zoom=${zoom} setZoom=${setZoom} />
+    <${Head} place=${place} type=${known.value?.media_type} pages=${pages} turn=${turn} close=${close} hasPictures=${hasPictures} zoom=${zoom} setZoom=${setZoom} />
     ${problem && html`<${Refused} problem=${problem} id=${id} version=${version} />`}
     ${!problem && !asText && html`<${Picture} place=${place} marks=${here} zoom=${ZOOMS[zoom]} pages=${pages} choose=${choose} />`}
     ${!problem && asText && facts.value && known.value && html`<${PageText} place=${place} type=${known.value.media_type} first=${facts.value} marks=${here} isOwn=${!close} />`}
     ${!problem && asText && !(facts.value && known.value) && html`<div class="bed"><${Waiting} /></div>`}
-    ${chosen?.page === page && !problem && html`<${Slip} mark=${chosen} place=${place} />`}
+    ${chosen?.page === page && !problem && html`<${Slip} mark=${chosen} place=${place} isPage=${hasPictures || pages > 1} />`}
   </section>`;
 }
 
@@ -57,7 +56,7 @@ function useAsked(ask, on) {
   return answer.on === wish ? answer : {};
 }
 
-function Head({ place, pages, turn, close, hasPictures, zoom, setZoom }) {
+function Head({ place, type, pages, turn, close, hasPictures, zoom, setZoom }) {
   const { page } = place;
   const Title = close ? "h2" : "h1";
   const view = (isText, label) =>
@@ -66,8 +65,9 @@ function Head({ place, pages, turn, close, hasPictures, zoom, setZoom }) {
     </button>`;
   const zooms = !wantsText.value && hasPictures;
   return html`<div class="run">
-    <${Title}><a href=${`/d/${place.id}/p/${page}`} dir="auto">${place.name}</a><//>
-    ${pages > 1 && html`<span class="where">${words.page.number(page)}<span class="wide">${words.page.ofAll(pages)}</span></span>`}
+    ${!close && html`<span class="wide" aria-hidden="true">←</span>`}
+    <${Title}><a href=${close ? `/d/${place.id}/p/${page}` : `/d/${place.id}`} dir="auto">${place.name}</a><//>
+    ${pages > 1 && html`<span class="where">${isSheet(type) ? words.page.sheet(page) : words.page.number(page)}<span class="wide">${words.page.ofAll(pages)}</span></span>`}
     <span class="tools">
       ${zooms && html`<button type="button" class="plain wide" aria-label=${words.page.smaller} disabled=${zoom === 0} onClick=${() => setZoom(zoom - 1)}>−</button>`}
       ${zooms && html`<button type="button" class="plain wide" aria-label=${words.page.larger} disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>`}
@@ -85,6 +85,7 @@ function Picture({ place, marks, zoom, pages, choose }) {
   const [width, setWidth] = useState(0);
   const [shape, setShape] = useState(null);
   const [found, setFound] = useState({});
+  const [seen, setSeen] = useState("");
   const [lost, setLost] = useState(false);
   useLayoutEffect(() => {
     const style = getComputedStyle(bed.current);
@@ -119,18 +120,20 @@ function Picture({ place, marks, zoom, pages, choose }) {
     <div class="leaf" style=${{ aspectRatio: shape ?? "1 / 1.414", width: `${100 * zoom}%` }}>
       ${address && !lost &&
       html`<img key=${address} src=${address} alt=${words.page.alt(page, name)} onError=${() => setLost(true)}
-        onLoad=${({ target }) => setShape(`${target.naturalWidth} / ${target.naturalHeight}`)} />`}
+        onLoad=${({ target }) => (setSeen(address), setShape(`${target.naturalWidth} / ${target.naturalHeight}`))} />`}
+      ${seen !== address && !lost && html`<div class="lost"><${Waiting} key=${address} /></div>`}
       ${lost && html`<p class="lost">${words.page.noPicture}</p>`}
-      ${marks.map((each) => html`<${Mark} key=${each.n} mark=${each} lines=${found[keyOf(place, each)] ?? []} choose=${choose} />`)}
-      ${numerals(marks, (each) => found[keyOf(place, each)]).map(
-        ({ mark, top }) => html`<span class=${`num${mark.on ? " on" : ""}${mark.verified === false ? " doubt" : ""}`} aria-hidden="true" style=${{ top: `${100 * top}%` }}>${mark.on && html`<b>☞</b>`}${mark.n}</span>`,
-      )}
+      ${doubtedFirst(marks).map((each) => html`<${Mark} key=${each.n} mark=${each} lines=${found[keyOf(place, each)] ?? []} choose=${choose} />`)}
+      ${numerals(marks, (each) => found[keyOf(place, each)]).map(({ mark, top }) => html`<${Numeral} ...${mark} top=${`${100 * top}%`} />`)}
     </div>
     ${lines?.length === 0 && html`<p class="nowhere" role="status">${words.page.noBoxes} <button type="button" class="plain" onClick=${() => (wantsText.value = true)}>${words.page.text}</button></p>`}
   </div>`;
 }
 
 const keyOf = (place, mark) => `${place.id} ${place.version} ${place.page} ${mark.from}-${mark.to}`;
+
+/** The passage that stands for words that were not found may cover the whole page: it lies below the quotes. */
+const doubtedFirst = (marks) => [...marks].sort((one, other) => (one.verified === false ? 0 : 1) - (other.verified === false ? 0 : 1));
 
 /** The lines of a quote. The whole is a link to the footnote; its name tells what a picture cannot. */
 function Mark({ mark, lines, choose }) {
@@ -149,26 +152,19 @@ function Mark({ mark, lines, choose }) {
 
 const LEAST_GAP = 0.026; // of the page's height between two numerals in the margin
 
-/** Numerals beside the first lines of their quotes, moved down where they would overlap. */
+/** The marks with the places of their numerals. */
 function numerals(marks, linesOf) {
-  const found = marks
-    .filter((each) => linesOf(each)?.length)
-    .map((mark) => ({ mark, top: (linesOf(mark)[0][1] + linesOf(mark)[0][3]) / 2 }))
-    .sort((one, other) => one.top - other.top);
-  for (let index = 1; index < found.length; index += 1) {
-    found[index].top = Math.max(found[index].top, found[index - 1].top + LEAST_GAP);
-  }
-  return found;
+  const found = marks.filter((each) => linesOf(each)?.length);
+  return apart(found.map((mark) => ({ mark, top: (linesOf(mark)[0][1] + linesOf(mark)[0][3]) / 2 })), LEAST_GAP);
 }
 
-function Slip({ mark, place }) {
+/** `isPage`: else the document is one text, of which no one knows that it is page 1. */
+function Slip({ mark, place, isPage }) {
   const { page, version } = place;
-  const told =
-    mark.verified === undefined
-      ? words.page.chosen(mark.from, mark.to, page, version)
-      : mark.verified
-        ? words.page.verified(mark.from, mark.to, page, version)
-        : words.page.doubtful(page, version);
+  const where = isPage ? words.page.ofPage(page) : words.page.ofText;
+  const tell = mark.verified === undefined ? words.page.chosen : words.page.verified;
+  const doubt = isPage ? words.page.doubtful(where, version) : words.page.doubtfulText(version);
+  const told = mark.verified === false ? doubt : tell(mark.from, mark.to, where, version);
   return html`<p class="slip"><b class=${mark.verified === false ? "doubtful" : ""}>${mark.verified === false ? `†${mark.n}` : mark.n}</b> ${told}</p>`;
 }
 

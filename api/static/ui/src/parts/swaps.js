@@ -6,7 +6,7 @@ import { words } from "../words.js";
 import { swapModel } from "../work.js";
 import { Failure, Name, Said } from "./state.js";
 
-const ACTIONS = { backfilling: "drop", ready: "switch", rolled_back: "switch", switched: "rollback" };
+const ACTIONS = { backfilling: ["drop"], ready: ["switch", "drop"], rolled_back: ["switch", "drop"], switched: ["rollback"] };
 
 export function ModelSwaps({ swaps }) {
   return html`<div class="causes">
@@ -25,8 +25,8 @@ function Swap({ swap }) {
   const [failed, setFailed] = useState(null);
   const { done, total } = swap.progress;
   const working = swap.state === "backfilling" || swap.state === "dropping";
-  const what = ACTIONS[swap.state];
-  const go = () => swapModel(swap, what).then(() => setFailed(null), setFailed);
+  const go = (what) => () => swapModel(swap, what).then(() => setFailed(null), setFailed);
+  const act = (what) => html`<button type="button" class=${`plain do${what === "switch" ? " again" : ""}`} aria-label=${words.queue.swaps.doTo(what, swap.collection)} onClick=${go(what)}>${words.queue.swaps[what]}</button>`;
   return html`<b>${words.queue.swaps.share(total ? done / total : 1)}</b>
     <span>
       <${Name} text=${swap.collection} />: ${words.queue.swaps.states[swap.state]}
@@ -38,5 +38,5 @@ function Swap({ swap }) {
       </small>
       ${failed && html`<${Failure} problem=${failed} />`}
     </span>
-    ${may("write") && what && html`<button type="button" class="plain do" aria-label=${words.queue.swaps.doTo(what, swap.collection)} onClick=${go}>${words.queue.swaps[what]}</button>`}`;
+    <span class="acting">${may("write") && ACTIONS[swap.state]?.map(act)}</span>`;
 }

@@ -8,7 +8,7 @@ import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
-import { Beside } from "../parts/beside.js";
+import { Beside, Ways } from "../parts/beside.js";
 import { Field } from "../parts/field.js";
 import { Left } from "../parts/drop.js";
 import { Choose, Reading } from "../parts/files.js";
@@ -35,6 +35,7 @@ export function Ask() {
   return html`<div class=${`desk${shown.value ? " reading" : ""}${isLone ? " lone" : ""}`}>
     <${Beside} withFiles=${!isNew} />
     <main id="main">
+      <${Ways} />
       ${isNew ? html`<${Begin} />` : html`<${Talk} />`}
       <p class="vh" role="status">${told.value}</p>
       ${(documents.value > 0 || !isNew) && html`<${Field} />`}
@@ -131,7 +132,7 @@ function Begin() {
       <h1 tabindex="-1">${words.begin.title}</h1>
       <${Examples} />
       <${Left} />
-      <${Reading} />
+      <${Reading} most=${4} />
       <p><${Choose} look="plain add" /></p>
     </div>
   </div>`;
@@ -140,11 +141,12 @@ function Begin() {
 /** An empty library is one sentence and a place to drop files. */
 function Empty() {
   const begun = files.value.length > 0;
+  const soon = unfinished.value.length > 0;
   return html`<div class="zone">
-    <h1 tabindex="-1">${words.first.title}</h1>
-    <p class="lead">${may("write") ? words.first.lead : words.first.noWrite}</p>
+    <h1 tabindex="-1">${soon ? words.first.soon : words.first.title}</h1>
+    <p class="lead">${soon ? words.first.soonLead : may("write") ? words.first.lead : words.first.noWrite}</p>
     ${begun ? html`<${Reading} />` : may("write") && html`<p class="soft">${words.first.formats}</p>`}
-    <p><${Choose} look=${unfinished.value.length ? "plain add" : "act"} /></p>
+    <p><${Choose} look=${soon ? "plain add" : "act"} /></p>
   </div>`;
 }
 

@@ -42,6 +42,7 @@ export function Document() {
     <${Title} about=${about} />
     ${problem && html`<${Failure} problem=${problem} again=${load} />`}
     <${Read} about=${about} />
+    ${/failed|cancelled/.test(about.document.status) && html`<${Mend} document=${about.document} changed=${load} />`}
     <${Steps} report=${about.report} />
     <${Facts} document=${about.document} changed=${load} />
     ${about.found.length > 0 && html`<${Found} found=${about.found} />`}
@@ -77,7 +78,7 @@ function Read({ about: { document, report } }) {
     return html`<p class="lead doubtful" role="status">† ${error ? html`<${Said} text=${error.message} />` : words.cancelled}</p>`;
   if (status !== "ready") {
     const [share, text] = progressOf(document);
-    return html`<div class="progress" role="status"><p class="lead">${text}</p><progress value=${share} max="1" aria-label=${document.filename}></progress></div>`;
+    return html`<div class="progress" role="status"><p class="lead">${text}</p>${share !== null && html`<progress value=${share} max="1" aria-label=${document.filename}></progress>`}</div>`;
   }
   const gaps = words.about.gaps(report);
   return html`<h2 class="sc">${words.about.read}</h2>
@@ -88,6 +89,34 @@ function Read({ about: { document, report } }) {
     ${!gaps.length && !report.warnings.length && !report.skipped && html`<p class="soft">${words.about.whole}</p>`}`;
 }
 
+/** `[problem, tried]`: what `tried(work)` returns does the work, and notes what went wrong in the signal `problem`. */
+function useTried(changed) {
+  const problem = useRef(signal(null)).current;
+  const tried = (work) => async () => {
+    problem.value = null;
+    try {
+      await work();
+      changed();
+    } catch (refusal) {
+      problem.value = refusal;
+    }
+  };
+  return [problem, tried];
+}
+
+const again = (id) => () => post("/v1/documents/reingest", { ids: [id] });
+
+/** What can be done about a file that was not read. */
+function Mend({ document, changed }) {
+  const [problem, tried] = useTried(changed);
+  const replace = ([{ file }]) => add([{ file, externalId: document.external_id ?? undefined }], { collection: document.collection });
+  return html`<p class="mend">
+      ${document.status === "failed" && !document.source_url && html`<${Choose} label=${words.about.upload} take=${replace} />`}
+      ${may("write") && html`<button type="button" class="plain" onClick=${tried(again(document.id))}>${words.library.again}</button>`}
+    </p>
+    ${problem.value && html`<${Failure} problem=${problem.value} />`}`;
+}
+
 function Steps({ report }) {
   const begun = report.steps.filter((each) => each.attempts);
   if (!begun.length) return null;
@@ -96,9 +125,9 @@ function Steps({ report }) {
     <table class="times"><tbody>
       ${begun.map(
         (each) => html`<tr>
-          <th scope="row">${each.name}</th>
+          <th scope="row">${words.stepName(each.name)}</th>
           <td class="n">${each.seconds === null ? "–" : words.about.seconds(each.seconds)}</td>
-          <td class="bar"><progress value=${(each.seconds ?? 0) / longest} max="1" aria-label=${each.name}></progress></td>
+          <td class="bar"><progress value=${(each.seconds ?? 0) / longest} max="1" aria-label=${words.stepName(each.name)}></progress></td>
           <td class="soft">${each.attempts > 1 ? words.about.attempts(each.attempts) : ""}</td>
         </tr>`,
       )}
@@ -113,7 +142,7 @@ function Facts({ document, changed }) {
     document.external_id && [words.about.path, html`<${Name} text=${document.external_id} />`],
     document.source_url && document.source_url !== document.external_id && [words.about.address, html`<${Name} text=${document.source_url} />`],
     document.parent_id && [words.about.foundIn, html`<a href=${`/d/${document.parent_id}`}>${words.about.container}</a>`],
-    [words.about.type, document.media_type],
+    [words.about.type, words.about.typeOf(document.media_type)],
   ].filter(Boolean);
   return html`<h2 class="sc">${words.about.facts}</h2>
     <dl>
@@ -132,23 +161,13 @@ function Found({ found }) {
 }
 
 function Acts({ about: { document }, changed, deleted }) {
-  const [problem, asks] = useRef([signal(null), signal(false)]).current;
-  const tried = (work) => async () => {
-    problem.value = null;
-    try {
-      await work();
-      changed();
-    } catch (refusal) {
-      problem.value = refusal;
-    }
-  };
+  const asks = useRef(signal(false)).current;
+  const [problem, tried] = useTried(changed);
   const isOver = /ready|failed|cancelled/.test(document.status);
-  const replace = ([{ file }]) => add([{ file, externalId: document.external_id ?? undefined }], { collection: document.collection });
   return html`<p class="acts">
       ${document.bytes > 0 && html`<a href=${`/v1/documents/${document.id}/content`} download=${document.filename}>${words.about.download}</a>`}
-      ${may("write") && isOver && html`<button type="button" class="plain" onClick=${tried(() => post("/v1/documents/reingest", { ids: [document.id] }))}>${words.library.again}</button>`}
+      ${may("write") && document.status === "ready" && html`<button type="button" class="plain" onClick=${tried(again(document.id))}>${words.library.again}</button>`}
       ${may("write") && !isOver && html`<button type="button" class="plain" onClick=${tried(() => call("POST", `/v1/jobs/${document.job_id}/cancel`))}>${words.about.cancel}</button>`}
-      ${document.status === "failed" && !document.source_url && html`<${Choose} look="plain add" label=${words.about.upload} take=${replace} />`}
       ${may("write") && html`<button type="button" class="plain" onClick=${() => (asks.value = true)}>${words.library.delete}</button>`}
     </p>
     ${problem.value && html`<${Failure} problem=${problem.value} />`}
@@ -162,7 +181,7 @@ function Acts({ about: { document }, changed, deleted }) {
           problem.value = refusal;
         }
       }}>
-      <p>${words.library.deleteWhat}</p>
+      <p>${words.library.deleteWhat(1)}</p>
     <//>`}`;
 }
 

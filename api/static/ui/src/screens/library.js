@@ -79,7 +79,7 @@ function Find() {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => go(address({ q: target.value.trim() }), { replace: true }), TYPING_MS);
   };
-  return html`<form class="seek" role="search" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="finder" role="search" onSubmit=${(event) => event.preventDefault()}>
     <input type="search" id="find" aria-label=${words.library.find} placeholder=${words.library.find} maxlength="200" defaultValue=${q} key=${collection} onInput=${typed} />
     ${collections.value.length > 1 &&
     html`<select aria-label=${words.drop.collection} value=${collection} onChange=${({ target }) => go(address({ collection: target.value }))}>
@@ -103,7 +103,7 @@ function Sum() {
     ${(reading > 0 || status === "reading") && link("reading", words.beingRead(reading))}
     ${(failed > 0 || status === "failed") && link("failed", words.needLook(failed), "doubtful")}
     ${listing.hasNew.value && html`<button type="button" class="plain new" onClick=${listing.refresh}>${words.library.more}</button>`}
-    ${(wanted().q || wanted().collection) && listing.total.value !== null && html`<span class="soft">${words.library.found(listing.total.value)}</span>`}
+    ${(wanted().q || wanted().collection) && listing.total.value > 0 && html`<span class="soft">${words.library.found(listing.total.value)}</span>`}
   </p>`;
 }
 
@@ -158,7 +158,7 @@ function State({ document }) {
   if (status === "failed") return html`<span class="how doubtful" role="cell" title=${error?.message}>† <${Said} text=${error?.message ?? words.library.failed} /></span>`;
   if (status === "cancelled") return html`<span class="how doubtful" role="cell">${words.cancelled}</span>`;
   const [share, text] = progressOf(document);
-  return html`<span class="how" role="cell"><span>${text}</span><progress value=${share} max="1" aria-label=${document.filename}></progress></span>`;
+  return html`<span class="how" role="cell"><span>${text}</span>${share !== null && html`<progress value=${share} max="1" aria-label=${document.filename}></progress>`}</span>`;
 }
 
 // -- what is done with several ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ function Chosen() {
   </div>`;
 }
 
-const Refused = () => (refused.value ? html`<${Failure} problem=${refused.value} />` : html`<p class="done soft" aria-hidden="true">${told.value}</p>`);
+const Refused = () => (refused.value ? html`<${Failure} problem=${refused.value} />` : told.value && html`<p class="done soft" aria-hidden="true">${told.value}</p>`);
 
 /** Begins a task, and tells how far it is until it is over. */
 async function work(what, n) {
@@ -206,7 +206,7 @@ function DeleteDialog({ close }) {
     close();
   };
   return html`<${Dialog} title=${words.library.deleteTitle(n)} act=${words.library.deleteAct(n)} close=${close} submit=${submit}>
-    <p>${words.library.deleteWhat}</p>
+    <p>${words.library.deleteWhat(n)}</p>
   <//>`;
 }
 

@@ -39,14 +39,14 @@ function Look({ work, step }) {
   const stuck = workers?.alive === 0 && waits + documents.running > 0;
   return html`<p class="lead">
       ${words.queue.now(documents.running, waits, capped)} ${waits > 0 && oldest >= 1 && words.queue.oldest(oldest)}
-      ${" "}${rate.passages > 0 && words.queue.rate(rate.passages, rate.seconds_left)}
+      ${" "}${documents.running > 0 && rate.passages > 0 && words.queue.rate(rate.passages, rate.seconds_left)}
     </p>
     ${stuck && html`<p class="must" role="alert">${words.queue.noWorker}</p>`}
     <ul class="flow" aria-label=${words.queue.steps}>
       ${["chunk", "embed", "upsert"].map(
         (each) => html`<li>
           <a href=${step === each ? "/queue" : `/queue?step=${each}`} aria-current=${step === each ? "true" : undefined}>
-            ${each} <b>${words.queue.count(work.steps[each] ?? 0)}</b>
+            ${words.stepName(each)} <b>${words.queue.count(work.steps[each] ?? 0)}</b>
           </a>
         </li>`,
       )}
@@ -140,10 +140,10 @@ function Row({ job }) {
   const share = progress.total ? progress.done / progress.total : null;
   return html`<tr data-status=${job.status}>
     <th scope="row"><a href=${`/d/${job.document_id}`}><${Name} text=${job.filename} /></a></th>
-    <td>${job.step}</td>
+    <td>${words.stepName(job.step)}</td>
     <td>
-      ${job.status === "running" && share !== null && html`<progress value=${share} max="1" aria-label=${job.filename}></progress>`}
       <${Standing} job=${job} />
+      ${job.status === "running" && share !== null && html`<progress value=${share} max="1" aria-label=${job.filename}></progress>`}
       ${failed && html`<${Failure} problem=${failed} />`}
     </td>
     <td>

@@ -17,6 +17,26 @@ function size(bytes) {
   return `${figure.format(power && number < 10 ? Number(number.toFixed(1)) : Math.round(number))} ${SIZES[power]}`;
 }
 
+/** What people call types of files; others are shown as they are. */
+const TYPES = [
+  [/\/pdf$/, "PDF"],
+  [/wordprocessing|msword/, "Word"],
+  [/spreadsheetml|ms-excel/, "Excel"],
+  [/presentationml|ms-powerpoint/, "PowerPoint"],
+  [/opendocument/, "OpenDocument"],
+  [/epub/, "EPUB"],
+  [/rfc822/, "Mail"],
+  [/html/, "HTML"],
+  [/markdown/, "Markdown"],
+  [/csv/, "CSV"],
+  [/plain/, "Text"],
+];
+
+/** The steps of ingestion and what they count, as readers know them. */
+const STEPS = { chunk: "reading", embed: "indexing", upsert: "storing" };
+const UNITS = { pages: "pages", chunks: "passages" };
+const of = (done, total, unit) => `${figure.format(done)} of ${figure.format(total)} ${UNITS[unit] ?? unit}`;
+
 const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 
 const list = (items) => new Intl.ListFormat("en").format(items.map(String));
@@ -51,7 +71,7 @@ export const en = {
   lost: "There is nothing at this address.",
   lostHome: "Ask a question",
   loading: "Loading",
-  offline: (since) => `No connection since ${clock.format(since)}. It is tried again by itself.`,
+  offline: (since) => `No connection since ${clock.format(since)}. Trying again.`,
   noAnswerHere: "The server could not be reached.",
   retryIn: (n) => `Tried again in ${counted(n, "second", "seconds")}.`,
   missingScope: (scope) => `Your key lacks the scope “${scope}” for this.`,
@@ -66,9 +86,10 @@ export const en = {
 
   enter: {
     title: "Log in",
-    how: "On this machine, run",
+    how: "On the machine that Footnote runs on, type",
     command: "footnote open",
     or: "or enter an API key:",
+    first: ["The first key of an installation is in the file", ".footnote/api_key", "."],
     key: "API key",
     open: "Log in",
     trading: "Logging you in",
@@ -97,7 +118,9 @@ export const en = {
 
   first: {
     title: "Drop a file. Then ask.",
-    lead: "Footnote reads it, and shows for every sentence of an answer the line of the page that it stands on.",
+    lead: "Footnote reads it. Each sentence of an answer then shows the line on the page that it comes from.",
+    soon: "One moment. Then ask.",
+    soonLead: "You can ask as soon as the first file is ready.",
     formats: "PDF, Word, PowerPoint, Excel, HTML, Markdown, mail, archives of these, and more.",
     noWrite: "Your key may not add documents. Someone with the scope “write” can.",
   },
@@ -110,7 +133,7 @@ export const en = {
   field: {
     label: "Question",
     first: "Ask a question",
-    next: "Ask on",
+    next: "Ask a follow-up",
     where: "Where to look",
     all: "All collections",
     hint: "Enter asks, Shift-Enter begins a line, / comes back here",
@@ -121,7 +144,8 @@ export const en = {
   dropNow: "Drop them to add them to Footnote",
   reading: "Being read",
   sending: (share) => `sending, ${share} %`,
-  step: (name, done, total, unit) => (total ? `${name}: ${figure.format(done)} of ${figure.format(total)} ${unit}` : name),
+  stepName: (name) => STEPS[name] ?? name,
+  step: (name, done, total, unit) => (total ? `${STEPS[name] ?? name} ${of(done, total, unit)}` : (STEPS[name] ?? name)),
   waits: (reason) => `waits for ${reason}`,
   waitsUntil: (reason, moment) => `waits for ${reason}, until ${clock.format(new Date(moment))}`,
   ready: (pages) => `ready, ${counted(pages, "page", "pages")}`,
@@ -137,7 +161,7 @@ export const en = {
     done: (notes, doubtful) =>
       `Answer with ${counted(notes, "footnote", "footnotes")}${doubtful ? `, ${count(doubtful)} doubtful` : ""}`,
     notFound: "Not in these documents.",
-    notMentioned: (names) => `Nothing about ${names.join(", ")} in these documents.`,
+    notMentioned: (names) => `Nothing in them is about ${listed(names, 0)}.`,
     searched: (n) => `${capital(counted(n, "document was", "documents were"))} searched, and nothing in ${n === 1 ? "it" : "them"} answers this.`,
     where: ({ passages, collections, filtered }) =>
       `Looked into ${passages === null || passages === undefined ? "the passages" : counted(passages, "passage", "passages")} of ${collections.length === 1 ? "the collection" : "the collections"} ${listed(collections.slice(0, 5).map((each) => `“${each}”`), collections.length - 5)}${filtered ? ", those that the filter lets through" : ""}.`,
@@ -146,7 +170,7 @@ export const en = {
         ? "Passages were found that are about it, but no quote of them bears an answer."
         : found < 0.01
           ? "No passage is about it, so no answer was tried."
-          : `The nearest passage falls short of what an answer needs (${found.toFixed(2)} of ${needed.toFixed(2)}), so none was tried.`,
+          : `The nearest passage falls short of what an answer needs (${found.toFixed(2)} of ${needed.toFixed(2)}).`,
     searchedNone: "There is no document to search yet.",
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
@@ -202,6 +226,7 @@ export const en = {
     label: "Page",
     ofAll: (all) => ` of ${figure.format(all)}`,
     number: (n) => `page ${figure.format(n)}`,
+    sheet: (n) => `sheet ${figure.format(n)}`,
     before: "Page before",
     after: "Next page",
     picture: "Picture",
@@ -211,10 +236,13 @@ export const en = {
     alt: (n, name) => `Page ${n} of ${name}`,
     region: (n) => `Page ${n}`,
     here: (n) => `Footnote ${n} stands here`,
-    verified: (from, to, page, version) =>
-      `Characters ${figure.format(from)} to ${figure.format(to)} of page ${page}, version ${version}: compared with the stored page and found to the letter.`,
-    doubtful: (page, version) => `These words are not on page ${page} of version ${version}. The passage that was named for them is lit.`,
-    chosen: (from, to, page, version) => `Characters ${figure.format(from)} to ${figure.format(to)} of page ${page}, version ${version}.`,
+    ofPage: (n) => `page ${figure.format(n)}`,
+    ofText: "the text",
+    verified: (from, to, where, version) =>
+      `Characters ${figure.format(from)} to ${figure.format(to)} of ${where}, version ${version}: compared with the stored page and found to the letter.`,
+    doubtful: (where, version) => `These words are not on ${where} of version ${version}. The passage that was named for them is lit.`,
+    doubtfulText: (version) => `These words are not in the text of version ${version}. The passage that was named for them is lit.`,
+    chosen: (from, to, where, version) => `Characters ${figure.format(from)} to ${figure.format(to)} of ${where}, version ${version}.`,
     noBoxes: "The place could not be found on the picture; it is in the text.",
     earlier: "Earlier text",
     later: "Later text",
@@ -240,7 +268,7 @@ export const en = {
     rate: (passages, left) => `${figure.format(passages)} passages a second${left ? `, about ${duration(left)} left` : ""}.`,
     noWorker: "No worker is running. Start one: “footnote worker”, or see the log of “footnote up”.",
     steps: "Unfinished, by step",
-    workers: (alive, slots) => `${counted(alive, "worker", "workers")}, ${count(slots)} at once`,
+    workers: (alive, slots) => `${counted(alive, "worker", "workers")}, ${counted(slots, "file", "files")} at once`,
     waits: "Why things wait",
     failed: "Why things failed",
     nothingWaits: "Nothing waits.",
@@ -258,9 +286,9 @@ export const en = {
     cancel: "Cancel",
     retry: "Retry",
     doTo: (what, name) => (what === "retry" ? `Retry ${name}` : `Cancel ${name}`),
-    progress: (done, total, unit) => `${figure.format(done)} of ${figure.format(total)} ${unit}`,
+    progress: of,
     begun: "begun",
-    sign: (seconds) => `, sign of life ${seconds < 2 ? "now" : `${duration(seconds)} ago`}`,
+    sign: (seconds) => `, active ${seconds < 2 ? "now" : `${duration(seconds)} ago`}`,
     attempt: (n) => `, attempt ${n}`,
     noneOfThese: "None of these any more.",
     quiet: "All that was added has been read.",
@@ -318,7 +346,7 @@ export const en = {
     order: "Order",
     orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
     count: (n) => capital(counted(n, "document", "documents")),
-    found: (n) => (n ? `${counted(n, "matches", "match")}` : "none matches"),
+    found: (n) => counted(n, "matches", "match"),
     more: "There are new ones",
     none: "Nothing matches.",
     all: "Show all",
@@ -339,7 +367,7 @@ export const en = {
     readAgain: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} queued to be read again.` : `Queueing: ${figure.format(done)} of ${figure.format(n)}`),
     deleteTitle: (n) => (n === 1 ? "Delete this document?" : `Delete ${counted(n, "document", "documents")}?`),
     deleteAct: (n) => (n === 1 ? "Delete it" : `Delete ${figure.format(n)}`),
-    deleteWhat: "Everything that was made from it goes, too: pages, passages, and answers that may have used it. This cannot be undone.",
+    deleteWhat: (n) => `Everything that was made from ${n === 1 ? "it" : "them"} goes, too: pages, passages, and answers that may have used ${n === 1 ? "it" : "them"}. This cannot be undone.`,
     metadataTitle: (n) => `Metadata of ${n === 1 ? "this document" : counted(n, "document", "documents")}`,
     key: "Key",
     value: "Value",
@@ -367,12 +395,13 @@ export const en = {
     time: "How long it took",
     seconds: (n) => seconds(1000 * n),
     attempts: (n) => `${count(n)} attempts`,
-    facts: "About it",
+    facts: "Details",
     path: "External id",
     address: "Address",
     foundIn: "Found in",
     container: "the file that contains it",
     type: "Type",
+    typeOf: (type) => TYPES.find(([pattern]) => pattern.test(type))?.[1] ?? type,
     files: "Files found in it",
     state: ({ status, error }) => (status === "ready" ? "ready" : (error?.message ?? status)),
     download: "Download",
