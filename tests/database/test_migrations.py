@@ -73,7 +73,8 @@ async def test_documents_survive_an_upgrade_from_the_last_release(
     first = await driving.ready(rt, tenant, paragraphs(5), external_id="e")
     await driving.ready(rt, tenant, (SAMPLES / "weather.md").read_bytes(), "weather.md")
     begun = await driving.accept(rt, tenant, paragraphs(4, "lens"))
-    assert await ingest.run_step(rt, begun.details.job.id, "chunk")
+    for step in ("chunk", "embed"):
+        assert await ingest.run_step(rt, begun.details.job.id, step)
     await settled(rt)  # what was given up is found by an audit only, once its note is gone
     before, words = await contents(rt), await vocabulary(rt)
     assert words
