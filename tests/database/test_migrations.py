@@ -168,7 +168,7 @@ async def test_a_migration_gives_way_to_others_while_it_waits(
 ) -> None:
     """It needs `page` alone for a moment; a long read has it. Reads that come later do not wait behind it."""
     rt = committing_rt
-    monkeypatch.setattr("migrations.LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr("migrations.WAIT_SECONDS", 0.2)
     await migrate(rt, monkeypatch, "0037")
     async with rt.transaction() as reading:
         await reading.execute(text("SELECT FROM page"))
