@@ -7,8 +7,8 @@ from footnote.database.driver import driver
 from footnote.embeddings.second_vectors import WITHOUT_WORDS
 from footnote.runtime import Runtime
 
-AT_ONCE = 1000
-PAUSE_SECONDS = 0.1
+AT_ONCE = 100
+PAUSE_SECONDS = 0.02
 _SAME = "tenant_id = e.tenant_id AND space_id = e.space_id AND text_sha256 = e.text_sha256"
 # Not of documents that are being worked on: their jobs count on them.
 _GIVE_BACK = f"""

@@ -44,7 +44,8 @@ async def contents(rt: Runtime, *tables: type[Base]) -> dict[str, list[dict[str,
     found = {}
     async with rt.sessions() as session:
         for table in tables or TABLES:
-            every = await session.execute(select(*(each for each in table.__table__.columns if each.name != "outline")))
+            columns = (each for each in table.__table__.columns if each.name not in ("outline", "split"))
+            every = await session.execute(select(*columns))
             found[table.__tablename__] = sorted((row._asdict() for row in every), key=repr)
     return found
 
