@@ -122,8 +122,6 @@ def _insert(batch: Batch) -> str:
             FROM {numbers};
         INSERT INTO job (id, tenant_id, document_id, version_id, state, step)
             SELECT 'job_' || place, '{TENANT}', 'doc_' || place, 'ver_' || place, 'succeeded', 'upsert' FROM {numbers};
-        INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding)
-            SELECT '{TENANT}', {SPACE}, sha256(convert_to(body, 'UTF8')), 'doc_' || {document}, embedding FROM given;
         INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language, page_start,
                            page_end, char_start, char_end, heading, context, text, words, text_sha256, embedding, tsv)
             SELECT 'ver_' || {document}, place % {batch.per_document}, '{TENANT}', '{COLLECTION}', 'doc_' || {document},

@@ -5,8 +5,9 @@ from pathlib import Path
 
 # The newest revision of the last release: from here on every upgrade must keep what users stored.
 RELEASED = "0030"
-# How long a migration waits for a table, while all that come after it wait, too; then it is tried again.
-LOCK_TIMEOUT, LOCK_SECONDS = "3s", 600.0
+# How long a migration waits for tables, all together: whoever needs what it has or wants waits, too. Then it is tried
+# again, for so long.
+WAIT_SECONDS, LOCK_SECONDS = 0.7, 600.0
 LOCK = 0x6D696772617465  # "migrate", of the session that migrates
 _SOURCES = (Path(__file__).parent, Path(__file__).parents[1] / "footnote/models")
 

@@ -5,15 +5,16 @@ import time
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 
 from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import LOCK, LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
+from migrations import LOCK, LOCK_SECONDS, RELEASED, WAIT_SECONDS, fingerprint, rights, wall
 
+BESIDE_SECONDS = 60.0  # for an index that is built beside the work, which waits for all transactions of before
 GIVEN_WAY = {"55P03", "40P01"}  # no lock in time; a deadlock with work that goes on
 _INVALID = """
 SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -69,8 +70,7 @@ def migrate(connection: Connection) -> None:
 def run(connection: Connection) -> None:
     """Runs the migrations; one that does not get a table soon gives way to others, and is tried again."""
     end = time.monotonic() + LOCK_SECONDS
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-    connection.commit()
+    limit_waiting(connection)
     while True:
         try:
             drop_invalid(connection)
@@ -83,6 +83,30 @@ def run(connection: Connection) -> None:
             return
         connection.rollback()
         time.sleep(0.5)
+
+
+def limit_waiting(connection: Connection) -> None:
+    """From here on, a transaction waits WAIT_SECONDS for locks, whatever the number of tables that it locks.
+
+    A limit for each table would add up, while those that it has already are closed to all others. Indexes that are
+    built beside the work close nothing while they wait; other statements outside a transaction hold nothing else.
+    """
+    began = 0.0
+
+    def begin(_connection: Connection) -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    def limit(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        left = WAIT_SECONDS
+        if " CONCURRENTLY " in statement:
+            left = BESIDE_SECONDS
+        elif connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            left -= time.monotonic() - began
+        cursor.execute(f"SET lock_timeout = {max(1, round(1000 * left))}")
+
+    event.listen(connection, "begin", begin)
+    event.listen(connection, "before_cursor_execute", limit)
 
 
 def drop_invalid(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import NoResultFound
 
 from footnote import collections, documents, ingest, jobs
@@ -23,6 +23,12 @@ from footnote.tenancy import tenants
 from worker.background_tasks import run_next
 
 HEAD_BYTES = 8192
+VECTORS = text(
+    " UNION ".join(
+        f"SELECT tenant_id, space_id, text_sha256, CAST(embedding AS text) AS vector FROM {table}"
+        for table in ("chunk", "chunk_vector", "embedding")
+    )
+)
 
 
 async def new_tenant(rt: Runtime) -> str:
@@ -137,6 +143,15 @@ async def chunks_of(rt: Runtime, document_id: str) -> Sequence[Chunk]:
     async with rt.sessions() as session:
         query = select(Chunk).where(Chunk.document_id == document_id).order_by(Chunk.position)
         return (await session.scalars(query)).all()
+
+
+async def vectors_of_texts(rt: Runtime) -> dict[tuple[str, int, bytes], str]:
+    """The vector of each text, by tenant, space and hash, wherever it is. The same text has the same in each place."""
+    async with rt.sessions() as session:
+        rows = (await session.execute(VECTORS)).all()
+    found = {(row.tenant_id, row.space_id, row.text_sha256): row.vector for row in rows}
+    assert len(found) == len(rows)
+    return found
 
 
 async def pages_of(rt: Runtime, document_id: str) -> dict[tuple[str, int], str]:

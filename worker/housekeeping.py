@@ -7,7 +7,7 @@ from contextlib import suppress
 from footnote.answering import answer_cache, conversations, question_batches, stored_responses
 from footnote.collections import expiry
 from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
-from footnote.embeddings import relatedness, vector_index
+from footnote.embeddings import relatedness, stored_twice, vector_index
 from footnote.errors import DatabaseAway, NotFound
 from footnote.jobs import retention
 from footnote.runtime import Runtime
@@ -23,7 +23,7 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 class Housekeeping:
     """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, builds
-    vector indexes, measures models and removes old rows.
+    vector indexes, measures models, gives back vectors that are stored twice, and removes old rows.
 
     Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks, jobs,
     conversations, usage and the audit log.
@@ -114,4 +114,5 @@ EVERY: dict[Chore, float] = {
     _expire: 60.0,
     relatedness.learn: 30.0,
     _purge: 3600.0,
+    stored_twice.give_back: 3600.0,
 }

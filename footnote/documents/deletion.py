@@ -104,9 +104,9 @@ async def _delete_beside(session: AsyncSession, document_ids: Sequence[str]) -> 
 
 
 async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
-    """Deletes the documents with their texts and vectors, all at once: a transaction locks embeddings only once."""
+    """Deletes the documents with their texts and vectors, all at once."""
     versions = select(Version.id).where(Version.document_id.in_(document_ids))
-    embeddings, _ = await checkpoint.delete_unused(session, document_ids)
+    embeddings = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
         **await second_vectors.remove_chunks(session, document_ids),

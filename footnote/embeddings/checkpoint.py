@@ -1,19 +1,20 @@
-"""Vectors that need not be requested again: embedding spaces and the embeddings made in them.
+"""Vectors that need not be requested again: embedding spaces, and where the vector of a text is (ADR 73).
 
-The `embedding` table is content-addressed by tenant, space and text, so it is both the checkpoint of the
-embed step and the reason why an unchanged chunk is not paid for twice.
+The vectors of a visible version are in `chunk`; second ones, while a model is swapped, in `chunk_vector`. The table
+`embedding` is the checkpoint of the embed step: it holds what was made for a document until its version is visible.
+All three are asked by tenant, space and text, so an unchanged chunk is not paid for twice.
 """
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
-from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import ProviderRejected
 from footnote.models import EmbeddingSpace
@@ -52,155 +53,171 @@ async def obtain_space(
     return space
 
 
+@dataclass(frozen=True)
+class MadeVectors:
+    """One vector a text: `vectors` has shape (len(hashes), space.dimensions).
+
+    `split`: the places of those that are means of the vectors of pieces.
+    """
+
+    hashes: Sequence[bytes]
+    vectors: "NDArray[np.float32]"
+    split: Set[int] = frozenset()
+
+
+Columns = tuple[list[bytes], list[bool], list[float], int]
+
+
+def columns(made: Iterable[MadeVectors]) -> Columns:
+    """What `MADE` reads: hashes, whether split, all numbers in one list, and how many make a vector."""
+    hashes: list[bytes] = []
+    split: list[bool] = []
+    numbers: list[float] = []
+    dimensions = 1
+    for each in made:
+        hashes += each.hashes
+        split += [place in each.split for place in range(len(each.hashes))]
+        numbers += each.vectors.ravel().tolist()
+        dimensions = each.vectors.shape[1]
+    return hashes, split, numbers, dimensions
+
+
+# The vectors of `columns`, whose first value has the number that is given. All are in one array: an array of them would
+# need a codec on every connection.
+def made_table(first: int) -> str:
+    """A table expression `(hash, split, embedding, place)`."""
+    hashes, split, numbers, dimensions = (f"${first + place}" for place in range(4))
+    return f"""
+    SELECT hash, split, place, CAST(
+        (CAST({numbers} AS real[]))[(place - 1) * {dimensions} + 1 : place * {dimensions}] AS halfvec) AS embedding
+    FROM unnest(CAST({hashes} AS bytea[]), CAST({split} AS boolean[])) WITH ORDINALITY AS given(hash, split, place)
+    """  # noqa: S608  numbers of values
+
+
+def stored(tenant: str, space: str, text: str, columns: str = "embedding, split") -> str:
+    """A query for the stored vector of a text, wherever it is: one row or none. The names are SQL."""
+    key = f"tenant_id = {tenant} AND space_id = {space} AND text_sha256 = {text}"
+    tables = "embedding", "chunk", "chunk_vector"
+    return " UNION ALL ".join(f"(SELECT {columns} FROM {each} WHERE {key} LIMIT 1)" for each in tables) + " LIMIT 1"  # noqa: S608  names
+
+
 async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> dict[bytes, bool]:
     """Those of the texts that have a vector already, and whether it is a mean of the vectors of pieces."""
     found = await (await driver(session)).fetch(_KNOWN, tenant_of(session), space_id, hashes)
-    return {row["text_sha256"]: row["split"] for row in found}
+    return {row["hash"]: row["split"] for row in found}
 
 
-_KNOWN = """
-SELECT text_sha256, split FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
-"""
-# All vectors in one array: an array of them would need a codec on every connection.
-_STORE = """
+_KNOWN = f"""
+SELECT asked.hash, found.split
+FROM unnest(CAST($3 AS bytea[])) AS asked(hash)
+CROSS JOIN LATERAL ({stored("$1", "$2", "asked.hash", "split")}) AS found
+"""  # noqa: S608  constants
+_STORE = f"""
 INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding, split)
-SELECT $1, $2, row.hash, (CAST($3 AS text[]))[least(row.place, cardinality(CAST($3 AS text[])))],
-       CAST((CAST($6 AS real[]))[(row.place - 1) * $7 + 1 : row.place * $7] AS halfvec), row.split
-FROM unnest(CAST($4 AS bytea[]), CAST($5 AS boolean[])) WITH ORDINALITY AS row(hash, split, place)
+SELECT $1, $2, hash, $3, embedding, split FROM ({made_table(4)}) AS made
 ON CONFLICT DO NOTHING
-"""
-# A removal of one of them waits for this transaction; those that were removed before are not counted.
-_HOLD_KNOWN = """
-SELECT count(*) FROM (
-    SELECT FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
-    ORDER BY text_sha256 FOR KEY SHARE
-) AS held
-"""
+"""  # noqa: S608  constants
 
 
-async def store(
-    session: AsyncSession,
-    document_id: str | Sequence[str],
-    space: EmbeddingSpace,
-    hashes: Sequence[bytes],
-    vectors: "NDArray[np.float32]",
-    split: Set[int] = frozenset(),
-) -> int:
-    """Stores one vector a hash, made for the document, or for one document a hash.
-
-    `vectors` has shape (len(hashes), space.dimensions). `split`: the places of those that are means of the vectors of
-    pieces. Returns how many were not there before.
-    """
+async def store(session: AsyncSession, document_id: str, space: EmbeddingSpace, made: MadeVectors) -> None:
+    """The checkpoint: stores what was made for the document, except texts that have a row already."""
     # All transactions insert in the same order: those that share texts could deadlock otherwise.
-    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    order = sorted(range(len(made.hashes)), key=made.hashes.__getitem__)
     if not order:
-        return 0
-    rows = [hashes[place] for place in order], [place in split for place in order]
-    numbers = vectors[order].ravel().tolist()
-    documents = [document_id] if isinstance(document_id, str) else [document_id[place] for place in order]
-    about = tenant_of(session), space.id, documents
-    status = await (await driver(session)).execute(_STORE, *about, *rows, numbers, vectors.shape[1])
-    return int(status.rpartition(" ")[2])
+        return
+    split = {new for new, place in enumerate(order) if place in made.split}
+    ordered = MadeVectors([made.hashes[place] for place in order], made.vectors[order], split)
+    about = tenant_of(session), space.id, document_id
+    await (await driver(session)).execute(_STORE, *about, *columns([ordered]))
 
 
-async def hold(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> bool:
-    """Whether all the texts still have a vector; if so, it stays until the transaction ends.
+# -- what documents take from each other ---------------------------------------------------------------------
 
-    Call it after the transaction has stored what it has to store: then the locks of all come in one order.
-    """
-    held = await (await driver(session)).fetchval(_HOLD_KNOWN, tenant_of(session), space_id, hashes)
-    return bool(held == len(hashes))
-
-
-# Locks each row once and in the same order, so that transactions that share texts cannot deadlock. Rows that stay are
-# locked against removal only, which many transactions can do at once.
-_HOLD = text(
-    """
-    WITH wanted AS (
-        SELECT space_id, text_sha256, bool_or(stays) AS stays
-        FROM (SELECT space_id, text_sha256, version_id = :kept_version_id AS stays
-              FROM chunk WHERE document_id = ANY(:document_ids)
-              UNION ALL
-              SELECT space_id, text_sha256, version_id = :kept_version_id
-              FROM chunk_vector WHERE document_id = ANY(:document_ids)
-              UNION ALL
-              SELECT space_id, text_sha256, false
-              FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)) AS used
-        GROUP BY space_id, text_sha256 ORDER BY space_id, text_sha256
-    ), held AS MATERIALIZED (
-        SELECT stays, CASE
-            WHEN stays THEN (SELECT 1 FROM embedding WHERE tenant_id = :tenant_id AND space_id = wanted.space_id
-                             AND text_sha256 = wanted.text_sha256 FOR KEY SHARE)
-            ELSE (SELECT 1 FROM embedding WHERE tenant_id = :tenant_id AND space_id = wanted.space_id
-                  AND text_sha256 = wanted.text_sha256 FOR UPDATE) END AS found
-        FROM wanted
-    )
-    SELECT count(*) FROM held WHERE stays AND found IS NULL
-    """
-)
-# Three scans of indexes and two look-ups for each text found. Written as one condition with OR it would read all
-# embeddings.
-_DELETE_UNUSED = text(
-    """
-    WITH used AS MATERIALIZED (
-        SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)
-        UNION
-        SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = ANY(:document_ids)
-        UNION
-        SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)
-    ), unused AS MATERIALIZED (
-        SELECT space_id, text_sha256 FROM used
-        WHERE (SELECT 1 FROM chunk
-               WHERE chunk.tenant_id = :tenant_id AND chunk.space_id = used.space_id
-                 AND chunk.text_sha256 = used.text_sha256
-                 AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id)
-               LIMIT 1) IS NULL
-          AND (SELECT 1 FROM chunk_vector
-               WHERE chunk_vector.tenant_id = :tenant_id AND chunk_vector.space_id = used.space_id
-                 AND chunk_vector.text_sha256 = used.text_sha256
-                 AND (chunk_vector.document_id <> ALL(:document_ids) OR chunk_vector.version_id = :kept_version_id)
-               LIMIT 1) IS NULL
-    )
-    DELETE FROM embedding USING unused
-    WHERE embedding.tenant_id = :tenant_id AND embedding.space_id = unused.space_id
-      AND embedding.text_sha256 = unused.text_sha256
-    """
-)
-
-
-async def delete_unused(
-    session: AsyncSession, document_ids: Sequence[str], kept_version_id: str = ""
-) -> tuple[int, int]:
-    """Deletes the documents' embeddings except those that the kept version or another document uses.
-
-    Gives how many were deleted, and how many the kept version lacks: another transaction, which could not see its
-    chunks yet, deleted them. Until the caller's transaction ends, no other one can. Call it before the documents'
-    chunks are deleted, which tell which embeddings were used; once in a transaction, and late, because other
-    transactions that share a text wait for its end.
-    """
-    values = {"tenant_id": tenant_of(session), "document_ids": list(document_ids), "kept_version_id": kept_version_id}
-    lacking = await session.scalar(_HOLD, values)
-    # In a statement of its own, which sees what the transactions that `_HOLD` waited for have written.
-    return await affected(session, _DELETE_UNUSED, values), lacking or 0
-
-
-# In the order of their hashes, as all do. The next statement then sees what was waited for.
-_HOLD_EACH = """
-SELECT FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
-ORDER BY text_sha256 FOR UPDATE
+# What the version has from other documents: neither made for its own, nor in an older version of it, nor just now ($4).
+_TAKEN = """
+    SELECT space_id, text_sha256 FROM chunk WHERE version_id = $3 AND text_sha256 <> ALL(CAST($4 AS bytea[]))
+    UNION SELECT space_id, text_sha256 FROM chunk_vector WHERE version_id = $3
+    EXCEPT SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = $1 AND document_id = $2
+    EXCEPT SELECT space_id, text_sha256 FROM chunk WHERE document_id = $2 AND version_id <> $3
+    EXCEPT SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = $2 AND version_id <> $3
 """
-_FORGET = """
-DELETE FROM embedding AS e WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
-  AND NOT EXISTS (SELECT FROM document AS d WHERE d.id = e.document_id AND d.collection_id <> $4)
-  AND NOT EXISTS (SELECT FROM chunk AS c
-                  WHERE c.tenant_id = $1 AND c.space_id = $2 AND c.text_sha256 = e.text_sha256)
-  AND NOT EXISTS (SELECT FROM chunk_vector AS v
-                  WHERE v.tenant_id = $1 AND v.space_id = $2 AND v.text_sha256 = e.text_sha256)
+_ITS_TEXT = "tenant_id = $1 AND space_id = taken.space_id AND text_sha256 = taken.text_sha256 AND document_id <> $2"
+# Locked in one order. A deletion holds its documents first, before it looks who else has their texts.
+_HOLD = f"""
+WITH taken AS MATERIALIZED ({_TAKEN}), source AS MATERIALIZED (
+    SELECT coalesce((SELECT document_id FROM chunk WHERE {_ITS_TEXT} LIMIT 1),
+                    (SELECT document_id FROM chunk_vector WHERE {_ITS_TEXT} LIMIT 1),
+                    (SELECT document_id FROM embedding WHERE {_ITS_TEXT} LIMIT 1), '') AS document_id
+    FROM taken
+), held AS MATERIALIZED (
+    SELECT id FROM document WHERE id = ANY(ARRAY(SELECT DISTINCT document_id FROM source)) ORDER BY id FOR KEY SHARE
+)
+SELECT count(*) FROM source WHERE document_id NOT IN (SELECT id FROM held)
+"""  # noqa: S608  constants
+
+
+async def hold(session: AsyncSession, document_id: str, version_id: str, just_made: Sequence[bytes] = ()) -> bool:
+    """Whether the documents still exist whose vectors the version's chunks were given; then they stay until the end.
+
+    A deletion of one of them waits, and then finds its text used: its receipt is right. `just_made`: texts whose
+    vectors this transaction brought. Call it late: a deletion that is under way is waited for.
+    """
+    values = tenant_of(session), document_id, version_id, list(just_made)
+    return not await (await driver(session)).fetchval(_HOLD, *values)
+
+
+# A row whose document is gone goes with the last who has its text: a release before this one left such rows to others.
+_RELEASE = """
+WITH texts AS MATERIALIZED (
+    SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY($2)
+    UNION SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = ANY($2)
+), own AS (
+    DELETE FROM embedding WHERE tenant_id = $1 AND document_id = ANY($2)
+)
+DELETE FROM embedding AS e USING texts
+WHERE e.tenant_id = $1 AND e.space_id = texts.space_id AND e.text_sha256 = texts.text_sha256
+  AND NOT EXISTS (SELECT FROM document AS d WHERE d.id = e.document_id)
 """
 
 
-async def forget(session: AsyncSession, space_id: int, collection_id: str, hashes: Sequence[bytes]) -> None:
-    """Deletes the texts' vectors in a space that the collection leaves, but those that others use."""
-    connection, values = await driver(session), (tenant_of(session), space_id, sorted(set(hashes)))
-    await connection.execute(_HOLD_EACH, *values)
-    await connection.execute(_FORGET, *values, collection_id)
+async def release(session: AsyncSession, document_ids: Sequence[str]) -> None:
+    """Deletes what was made for the documents: their chunks have their vectors now, or they go.
+
+    Call it before chunks of theirs are deleted, which tell which texts they had.
+    """
+    await (await driver(session)).execute(_RELEASE, tenant_of(session), list(document_ids))
+
+
+_ELSEWHERE = "tenant_id = $1 AND space_id = used.space_id AND text_sha256 = used.text_sha256 AND {} <> ALL($2)"
+# As scalar subqueries: of EXISTS in a condition with OR, Postgres may read the tables whole.
+_COUNT = f"""
+WITH used AS MATERIALIZED (
+    SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY($2)
+    UNION SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = ANY($2)
+    UNION SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = $1 AND document_id = ANY($2)
+)
+SELECT count(*) AS texts, count(coalesce(
+    (SELECT 1 FROM chunk WHERE {_ELSEWHERE.format("document_id")} LIMIT 1),
+    (SELECT 1 FROM chunk_vector WHERE {_ELSEWHERE.format("document_id")} LIMIT 1),
+    (SELECT 1 FROM embedding AS e JOIN document AS d ON d.id = e.document_id
+     WHERE e.{_ELSEWHERE.format("d.id")} LIMIT 1))) AS shared
+FROM used
+"""  # noqa: S608  constants
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('shared texts', hashtextextended($1, 0)))"
+
+
+async def delete_unused(session: AsyncSession, document_ids: Sequence[str]) -> int:
+    """How many texts lose their vectors with the documents, which the caller holds and whose chunks it deletes next.
+
+    Those that another document has, too, do not. Two deletions could leave a text to each other, so those that share
+    texts with others count one after the other, until their transactions end: call it late.
+    """
+    connection, values = await driver(session), (tenant_of(session), list(document_ids))
+    counted = await connection.fetchrow(_COUNT, *values)
+    assert counted is not None
+    if counted["shared"]:
+        await connection.execute(_ALONE, tenant_of(session))
+        counted = await connection.fetchrow(_COUNT, *values)
+        assert counted is not None
+    await release(session, document_ids)
+    return int(counted["texts"] - counted["shared"])

@@ -9,18 +9,30 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
+from footnote.embeddings import checkpoint
+from footnote.embeddings.checkpoint import MadeVectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The columns that tell where a chunk belongs, and the vector of its text.
-_INSERT = """
-INSERT INTO chunk_vector (version_id, position, tenant_id, collection_id, document_id, space_id, text_sha256, embedding)
-SELECT c.version_id, c.position, c.tenant_id, c.collection_id, c.document_id, e.space_id, c.text_sha256, e.embedding
-FROM chunk AS c JOIN embedding AS e ON e.tenant_id = c.tenant_id AND e.space_id = $2 AND e.text_sha256 = c.text_sha256
+# For transactions that move vectors: no word of a chunk changes, so its trigger need not post them again.
+WITHOUT_WORDS = {"footnote.moving_vectors": "on"}
+# The columns that tell where a chunk belongs, and the vector of its text: just made ($3 to $6), or stored.
+_INSERT = f"""
+WITH made AS ({checkpoint.made_table(3)})
+INSERT INTO chunk_vector (version_id, position, tenant_id, collection_id, document_id, space_id, text_sha256,
+                          embedding, split)
+SELECT c.version_id, c.position, c.tenant_id, c.collection_id, c.document_id, $2, c.text_sha256,
+       found.embedding, found.split
+FROM chunk AS c CROSS JOIN LATERAL (
+    SELECT embedding, split FROM made WHERE made.hash = c.text_sha256
+    UNION ALL {checkpoint.stored("c.tenant_id", "$2", "c.text_sha256")}
+) AS found
 WHERE c.version_id = ANY($1::text[]) AND c.space_id <> $2
+  AND (cardinality(CAST($3 AS bytea[])) = 0 OR c.text_sha256 = ANY($3))
+  AND NOT EXISTS (SELECT FROM chunk_vector AS v WHERE v.version_id = c.version_id AND v.position = c.position)
 ON CONFLICT (version_id, position) DO NOTHING
-"""
+"""  # noqa: S608  constants
 # A chunk and its second vector go in one statement: a deletion costs no more than without one.
 _REMOVE = """
 WITH second AS (
@@ -38,12 +50,13 @@ _OF_OLDER_VERSIONS = text(
 )
 
 
-async def add(session: AsyncSession, version_ids: "Sequence[str]", space_id: int) -> int:
-    """Gives the chunks of the versions their second vectors, as far as they are stored; how many it added.
+async def add(session: AsyncSession, version_ids: "Sequence[str]", space_id: int, *made: MadeVectors) -> int:
+    """Gives the chunks of the versions their second vectors; how many it added. The caller holds the documents.
 
-    The caller holds the documents.
+    Those that were just `made`, or else all that are stored for a text.
     """
-    status = await (await driver(session)).execute(_INSERT, list(version_ids), space_id)
+    columns = checkpoint.columns(made)
+    status = await (await driver(session)).execute(_INSERT, list(version_ids), space_id, *columns)
     return int(status.rpartition(" ")[2])
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.embeddings.batches import groups
+from footnote.embeddings.checkpoint import MadeVectors
 from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
@@ -122,8 +123,8 @@ class _Embedding:
             heartbeat.counts.update(embedded=len(hashes) if self.counted else 0, tokens=answer.tokens)
             chunks_embedded_total.inc(len(hashes))
             async with self.rt.transaction() as session:
-                found = answer.vectors
-                await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)
+                made = MadeVectors(hashes, answer.vectors, answer.split)
+                await checkpoint.store(session, self.version.document_id, space, made)
                 await heartbeat.checkpoint(session)
                 await usage.record(session, self.rt.settings, self.version.key_id, usage.of_embedding(embedder, answer))
 

@@ -22,6 +22,7 @@ from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors, vector_lengths
 from footnote.embeddings.batches import groups
+from footnote.embeddings.checkpoint import MadeVectors
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage
 from footnote.formats.sandbox.parent import read_pages
@@ -119,6 +120,10 @@ class _Paid:
     answer: Embeddings
     embedder: Embedder
 
+    @property
+    def made(self) -> MadeVectors:
+        return MadeVectors(self.hashes, self.answer.vectors, self.answer.split)
+
 
 @dataclass
 class _Found:
@@ -204,16 +209,6 @@ class _Found:
             self.heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
             chunks_embedded_total.inc(len(group))
 
-    async def _store_vectors(self, session: AsyncSession) -> int:
-        assert self.space is not None
-        document_id, stored = self.heartbeat.claim.document_id, 0
-        for each in self.paid:
-            answer = each.answer
-            stored += await checkpoint.store(
-                session, document_id, self.space, each.hashes, answer.vectors, answer.split
-            )
-        return stored
-
     async def _count(self, session: AsyncSession) -> None:
         spent = (usage.of_embedding(each.embedder, each.answer) for each in self.paid)
         await usage.record(session, self.heartbeat.rt.settings, self.subject.version.key_id, *spent)
@@ -235,8 +230,7 @@ class _Found:
             if self.space is None or held.space_id != self.space.id:
                 raise OutputGone("embed", "The collection uses another embedding space now.")
             collection.space_id = held.space_id
-            stored = await self._store_vectors(session)
-            await self._insert(session, held, everything_is_ours=stored == len(self.texts))
+            await self._insert(session, held)
             await (await driver(session)).execute(_SHOW, claim.document_id, *self._version_values())
             await one_run.complete(session, claim, *self._counts())
             await revisions.changed(session, [collection.id])
@@ -252,17 +246,19 @@ class _Found:
             raise OutputGone("chunk", "The collection's documents are cut in another way now.")
         return held
 
-    async def _insert(self, session: AsyncSession, held: Held, *, everything_is_ours: bool) -> None:
-        """The rows of the version. What older ones leave, if there are any, is removed."""
+    async def _insert(self, session: AsyncSession, held: Held) -> None:
+        """The rows of the version, with their vectors. What older ones leave, if there are any, is removed."""
         claim, version, collection = self.heartbeat.claim, self.subject.version, self.subject.collection
         await upsert.insert_pages(session, claim, self.pages)
-        await upsert.insert_chunks(session, claim, version, collection, self.chunks, 0, self.tally.language)
+        made = [each.made for each in self.paid]
+        await upsert.insert_chunks(session, claim, version, collection, self.chunks, 0, self.tally.language, made)
         if held.standby_space_id is not None:  # a swap of the model began meanwhile
             await second_vectors.add(session, [version.id], held.standby_space_id)
+        just_made = [key for each in made for key in each.hashes]
         if not self.subject.new:
             await objects.give_up_versions(session, claim.document_id, but=version.id)
-            await upsert.remove_older(session, claim)
-        elif not everything_is_ours and not await checkpoint.hold(session, collection.space_id or 0, list(self.texts)):
+            await upsert.remove_older(session, claim, just_made)
+        elif self.known and not await checkpoint.hold(session, claim.document_id, version.id, just_made):
             raise upsert.embeddings_gone()
 
     def _version_values(self) -> tuple[Any, ...]:
@@ -287,7 +283,9 @@ class _Found:
         if self.paid:
             async with heartbeat.rt.transaction() as session:
                 await heartbeat.checkpoint(session)
-                await self._store_vectors(session)
+                assert self.space is not None
+                for each in self.paid:
+                    await checkpoint.store(session, heartbeat.claim.document_id, self.space, each.made)
                 await self._count(session)
         key = artifacts.key(heartbeat.claim.job_id, heartbeat.claim.token, 1)
         async with objects.reserved(heartbeat.rt, key):
@@ -306,16 +304,18 @@ class _Found:
 
 
 _SPACE = ("id", "provider", "model", "dimensions", "requested_dimensions", "other_dimensions", "other_seen")
-_SPACE_AND_KNOWN = """
+_SPACE_AND_KNOWN = f"""
 SELECT s.id, s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen,
        EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id) AS filled,
-       ARRAY (SELECT text_sha256 FROM embedding
-              WHERE tenant_id = $2 AND space_id = s.id AND text_sha256 = ANY($3) AND NOT split) AS whole,
-       ARRAY (SELECT text_sha256 FROM embedding
-              WHERE tenant_id = $2 AND space_id = s.id AND text_sha256 = ANY($3) AND split) AS split
-FROM collection AS c JOIN embedding_space AS s ON s.id = c.space_id
+       coalesce(known.whole, '{{}}') AS whole, coalesce(known.split, '{{}}') AS split
+FROM collection AS c JOIN embedding_space AS s ON s.id = c.space_id CROSS JOIN LATERAL (
+    SELECT array_agg(asked.hash) FILTER (WHERE NOT found.split) AS whole,
+           array_agg(asked.hash) FILTER (WHERE found.split) AS split
+    FROM unnest(CAST($3 AS bytea[])) AS asked(hash)
+    CROSS JOIN LATERAL ({checkpoint.stored("$2", "s.id", "asked.hash", "split")}) AS found
+) AS known
 WHERE c.id = $1
-"""
+"""  # noqa: S608  constants
 _COUNT = """
 UPDATE version SET pages = $2, chunks = $3, chunking = $4, language = CAST(CAST($5 AS text) AS regconfig) WHERE id = $1
 """

@@ -16,6 +16,7 @@ from footnote.database.driver import driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors
+from footnote.embeddings.checkpoint import MadeVectors
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
@@ -61,16 +62,16 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         )
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
-        await remove_older(session, claim)  # late: other transactions that share its texts wait from here on
+        await remove_older(session, claim)  # late: deletions of documents that it has texts from wait from here on
         await revisions.changed(session, [collection.id])
 
 
-async def remove_older(session: AsyncSession, claim: Claim) -> None:
-    """Deletes the rows of earlier versions, and embeddings that nothing uses any more. Raises OutputGone."""
+async def remove_older(session: AsyncSession, claim: Claim, just_made: Sequence[bytes] = ()) -> None:
+    """Deletes the rows of earlier versions, and what the embed step stored: the chunks have it. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    _, lacking = await checkpoint.delete_unused(session, [claim.document_id], claim.version_id)
-    if lacking:
+    if not await checkpoint.hold(session, claim.document_id, claim.version_id, just_made):
         raise embeddings_gone()
+    await checkpoint.release(session, [claim.document_id])
     await second_vectors.remove_older_chunks(session, claim.document_id, claim.version_id)
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
@@ -96,7 +97,7 @@ async def _insert_rows(
             await insert_chunks(session, claim, version, collection, rows, position, language)
             position = heartbeat.done = position + len(rows)
     await session.execute(_PLAN_EACH)
-    split = await session.scalar(_SPLIT, {"version_id": claim.version_id, "tenant_id": claim.tenant_id})
+    split = await session.scalar(_SPLIT, {"version_id": claim.version_id})
     return {"pages": pages, "chunks": position, "split_chunks": split}
 
 
@@ -116,8 +117,9 @@ async def insert_chunks(
     rows: Sequence[TextChunk],
     position: int,
     language: str,
+    made: Sequence[MadeVectors] = (),
 ) -> None:
-    """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire.
+    """Joins the chunks with vectors that were just `made`, or are stored: those do not cross the wire.
 
     `language` is what the document was found to be in. What its words are is added to the collection's vocabulary.
     Raises OutputGone if one is not stored.
@@ -141,7 +143,8 @@ async def insert_chunks(
         words.distinct(found),
     )
     stemmed_as = languages.stemming(version.language or "", language)
-    status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, stemmed_as, *columns)
+    values = *places, stemmed_as, *columns, *checkpoint.columns(made)
+    status = await (await driver(session)).execute(_INSERT_CHUNKS, *values)
     if status != f"INSERT 0 {len(rows)}":
         raise embeddings_gone()
 
@@ -155,12 +158,7 @@ _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
 _PLAN_ONCE = text("SET LOCAL plan_cache_mode = auto")
 _PLAN_EACH = text("SET LOCAL plan_cache_mode = force_custom_plan")
 # Chunks whose vectors are means of pieces, in whichever run they were made.
-_SPLIT = text(
-    """
-    SELECT count(*) FROM chunk JOIN embedding USING (tenant_id, space_id, text_sha256)
-    WHERE chunk.version_id = :version_id AND chunk.tenant_id = :tenant_id AND embedding.split
-    """
-)
+_SPLIT = text("SELECT count(*) FROM chunk WHERE version_id = :version_id AND split")
 _LOCK_COLLECTION = text("SELECT space_id, standby_space_id FROM collection WHERE id = :id FOR SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
@@ -171,16 +169,16 @@ FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[]), CAST($6 
      AS row(number, text, words, outline)
 """
 # The vocabulary learns once a statement: as a function in FROM it would be called for each row.
-_INSERT_CHUNKS = """
+_INSERT_CHUNKS = f"""
 WITH learned AS MATERIALIZED (
     SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($18 AS text[]))
-)
+), made AS ({checkpoint.made_table(19)})
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                    page_start, page_end, char_start, char_end, heading, context, text, words,
-                   text_sha256, embedding, tsv)
+                   text_sha256, embedding, split, tsv)
 SELECT $1, row.position, $2, $3, $4, $5,
        CAST(CAST($6 AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
-       row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
+       row.heading, row.context, row.text, row.words, row.hash, found.embedding, found.split,
        to_tsvector(CAST(CAST($6 AS text) AS regconfig), row.searched)
        || CASE WHEN row.telling = '' THEN '' ELSE array_to_tsvector(identifiers(row.telling)) END
 FROM learned,
@@ -189,6 +187,7 @@ FROM learned,
             CAST($17 AS text[]))
      AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words, telling)
 CROSS JOIN LATERAL (
-    SELECT embedding FROM embedding WHERE tenant_id = $2 AND space_id = $5 AND text_sha256 = row.hash OFFSET 0
-) AS embedding
-"""
+    SELECT embedding, split FROM made WHERE made.hash = row.hash
+    UNION ALL {checkpoint.stored("$2", "$5", "row.hash")}
+) AS found
+"""  # noqa: S608  constants

@@ -9,7 +9,9 @@ from footnote.database.driver import driver
 from footnote.jobs import Lane
 
 TURN = 64  # due jobs of a tenant in a lane that count, so that no tenant alone asks for every machine
-MOST = 256  # jobs of a lane after which no more tenants are looked at
+MOST = 256  # due jobs of a lane that count, at most
+LOOKED_AT = 1000  # due jobs of all lanes, in the order of their time
+TENANTS = 64  # of a lane, in any order, where more are due
 SHARING = 8  # small documents that a slot works on at once
 COUNTED = 10_000  # jobs of a lane that wait are counted, so that a backlog does not slow what looks at it
 
@@ -62,30 +64,43 @@ async def backlog(session: AsyncSession) -> Sequence[LaneBacklog]:
     return backlogs
 
 
-# The tenants by a loose index scan, the first due jobs of each: the cost does not grow with the backlog.
-_DUE = """
+# Of a lane: the tenants by a loose index scan, the first due jobs of each.
+_LINE = """
 (WITH RECURSIVE line AS (
-    SELECT CAST(0 AS bigint) AS due, CAST('' AS varchar) AS tenant_id
+    SELECT CAST(0 AS bigint) AS due, CAST('' AS varchar) AS tenant_id, 0 AS tenants
     UNION ALL
     SELECT line.due + (
         SELECT count(*) FROM (
             SELECT FROM job WHERE state IN ('queued', 'waiting') AND large = {large} AND tenant_id = following.tenant_id
             AND next_attempt_at <= now() LIMIT $1
         ) AS turn
-    ), following.tenant_id
+    ), following.tenant_id, line.tenants + 1
     FROM line CROSS JOIN LATERAL (
         SELECT tenant_id FROM job WHERE state IN ('queued', 'waiting') AND large = {large}
         AND tenant_id > line.tenant_id ORDER BY tenant_id, level LIMIT 1
     ) AS following
-    WHERE line.due < $2
+    WHERE line.due < $2 AND line.tenants < $4
 ) SELECT max(due) FROM line)
 """
+# All due jobs, if they are not more than are looked at. Else these, or those of the first tenants, if they are more:
+# so the cost grows neither with the backlog nor with the tenants whose jobs wait for a time.
+_DUE = """
+(SELECT least($2, CASE WHEN seen.jobs < $2 AND seen.more THEN greatest(seen.jobs, {line}) ELSE seen.jobs END)
+ FROM (SELECT CAST(coalesce(sum(jobs), 0) AS bigint) AS jobs, (SELECT count(*) FROM first) = $3 AS more
+       FROM turn WHERE large = {large}) AS seen)
+"""
 _SLOTS = f"""
+WITH first AS MATERIALIZED (
+    SELECT large, tenant_id FROM job WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now()
+    ORDER BY next_attempt_at LIMIT $3
+), turn AS MATERIALIZED (
+    SELECT large, least(count(*), $1) AS jobs FROM first GROUP BY large, tenant_id
+)
 SELECT (SELECT count(*) FROM job WHERE state = 'running' AND large) AS large,
        (SELECT count(*) FROM job WHERE state = 'running' AND NOT large) AS small,
        (SELECT count(*) FROM query_batch WHERE state = 'running') AS batches,
-       CASE WHEN paused.yes THEN 0 ELSE {_DUE.format(large="true")} END AS due_large,
-       CASE WHEN paused.yes THEN 0 ELSE {_DUE.format(large="false")} END AS due_small,
+       CASE WHEN paused.yes THEN 0 ELSE {_DUE.format(large="true", line=_LINE.format(large="true"))} END AS due_large,
+       CASE WHEN paused.yes THEN 0 ELSE {_DUE.format(large="false", line=_LINE.format(large="false"))} END AS due_small,
        CASE WHEN paused.yes THEN 0 ELSE (
            SELECT count(*) FROM query_batch WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now()
        ) END AS due_batches
@@ -98,7 +113,7 @@ async def slots_wanted(session: AsyncSession) -> int:
 
     A large document and a batch of questions take a slot, and so do `SHARING` small documents.
     """
-    row = await (await driver(session)).fetchrow(_SLOTS, TURN, MOST)
+    row = await (await driver(session)).fetchrow(_SLOTS, TURN, MOST, LOOKED_AT, TENANTS)
     assert row is not None
     small = row["small"] + row["due_small"]
     return int(row["large"] + row["due_large"] + row["batches"] + row["due_batches"] + -(-small // SHARING))

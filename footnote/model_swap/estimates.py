@@ -67,6 +67,9 @@ def _tokens(embedder: Embedder, texts: Sequence[str]) -> list[int]:
 
 _WITHOUT = """
     NOT EXISTS (SELECT FROM embedding e WHERE e.tenant_id = $1 AND e.space_id = $3 AND e.text_sha256 = c.text_sha256)
+    AND NOT EXISTS (SELECT FROM chunk o WHERE o.tenant_id = $1 AND o.space_id = $3 AND o.text_sha256 = c.text_sha256)
+    AND NOT EXISTS (SELECT FROM chunk_vector v
+                    WHERE v.tenant_id = $1 AND v.space_id = $3 AND v.text_sha256 = c.text_sha256)
 """
 _COUNT = f"""
 SELECT count(*) AS chunks, count(DISTINCT text_sha256) FILTER (WHERE {_WITHOUT}) AS texts

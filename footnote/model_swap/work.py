@@ -15,6 +15,7 @@ from footnote import jobs, model_swap
 from footnote.database.driver import driver
 from footnote.embeddings import checkpoint, relatedness, second_index, second_vectors, vector_lengths
 from footnote.embeddings.batches import embedded_text, groups
+from footnote.embeddings.checkpoint import MadeVectors
 from footnote.errors import Forbidden
 from footnote.jobs import scheduling, tasks
 from footnote.jobs.tasks import Later
@@ -146,7 +147,7 @@ class _Paid:
 async def _store(
     rt: Runtime, swap: ModelSwap, space: EmbeddingSpace, rows: Sequence[Mapping[str, Any]], paid: _Paid | None = None
 ) -> int:
-    """The checkpoint: the vectors, those of the chunks, and what was spent, in one transaction.
+    """The vectors of the chunks and what was spent, in one transaction: nothing is paid twice.
 
     Documents that others hold at this moment are passed over: this waits for none of them.
     """
@@ -154,22 +155,13 @@ async def _store(
         connection = await driver(session)
         ids = sorted({row["document_id"] for row in rows})
         held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids)}
-        owners = {row["text_sha256"]: row["document_id"] for row in reversed(rows) if row["document_id"] in held}
+        made = []
         if paid is not None:
-            await _store_paid(session, rt, swap, space, owners, paid)
-        return await second_vectors.add(session, list(held.values()), space.id)
-
-
-async def _store_paid(
-    session: AsyncSession, rt: Runtime, swap: ModelSwap, space: EmbeddingSpace, owners: Mapping[bytes, str], paid: _Paid
-) -> None:
-    places = [place for place, key in enumerate(paid.hashes) if key in owners]
-    split = {new for new, place in enumerate(places) if place in paid.answer.split}
-    hashes = [paid.hashes[place] for place in places]
-    documents = [owners[key] for key in hashes]
-    await checkpoint.store(session, documents, space, hashes, paid.answer.vectors[places], split)
-    await (await driver(session)).execute(_SPENT, swap.id, paid.answer.tokens, len(hashes))
-    await usage.record(session, rt.settings, swap.key_id, paid.spent)
+            made = [MadeVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
+            kept = {row["text_sha256"] for row in rows if row["document_id"] in held}
+            await connection.execute(_SPENT, swap.id, paid.answer.tokens, len(kept))
+            await usage.record(session, rt.settings, swap.key_id, paid.spent)
+        return await second_vectors.add(session, list(held.values()), space.id, *made)
 
 
 async def _may_go_on(rt: Runtime) -> None:
@@ -209,7 +201,7 @@ async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | Non
     if found.after_document is not None:
         await _remember(rt, swap, found.after_document)
         return 0
-    async with rt.transaction(**_MOVING) as session:
+    async with rt.transaction(**second_vectors.WITHOUT_WORDS) as session:
         removed = await _remove_some(session, rt, collection, held=True)
     if removed:
         return removed
@@ -221,7 +213,7 @@ async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | Non
 async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | None:
     """What came meanwhile and the end, while no version can become visible."""
     removed = 0
-    async with rt.transaction(**_MOVING) as session:
+    async with rt.transaction(**second_vectors.WITHOUT_WORDS) as session:
         collection = await session.get_one(Collection, swap.collection_id, with_for_update={"key_share": True})
         while rest := await _remove_some(session, rt, collection, held=False):
             removed += rest
@@ -236,7 +228,6 @@ async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int 
 async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collection, *, held: bool) -> int:
     """`held`: of documents that this can hold at once."""
     connection = await driver(session)
-    goes, stays = collection.standby_space_id, collection.space_id
     found = await connection.fetch(_SECOND, rt.tenant, collection.id, REMOVED)
     if held:
         ids = sorted({row["document_id"] for row in found})
@@ -245,13 +236,11 @@ async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collectio
             raise Later(SOON)
         found = [row for row in found if row["document_id"] in mine]
     keys = [row["version_id"] for row in found], [row["position"] for row in found]
-    await connection.execute(_MOVE, *keys, stays)
+    await connection.execute(_MOVE, *keys, collection.space_id)
     await connection.execute(_REMOVE, *keys)
-    await checkpoint.forget(session, goes or 0, collection.id, [row["text_sha256"] for row in found])
     return len(found)
 
 
-_MOVING = {"footnote.moving_vectors": "on"}  # no word of a chunk changes: its trigger need not post them again
 _WAITING = text("SELECT EXISTS (SELECT FROM job WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now())")
 _READY = "UPDATE model_swap SET state = 'ready' WHERE id = $1 AND state = 'backfilling'"
 _AFTER = "UPDATE model_swap SET after_document = $2 WHERE id = $1"
@@ -282,7 +271,7 @@ WHERE tenant_id = $1 AND collection_id = $2 LIMIT $3
 """
 _KEYS = "unnest(CAST($1 AS text[]), CAST($2 AS int[])) AS k(version_id, position)"
 _MOVE = f"""
-UPDATE chunk AS c SET space_id = s.space_id, embedding = s.embedding
+UPDATE chunk AS c SET space_id = s.space_id, embedding = s.embedding, split = s.split
 FROM {_KEYS}, chunk_vector AS s
 WHERE c.version_id = k.version_id AND c.position = k.position AND c.space_id <> $3
   AND s.version_id = k.version_id AND s.position = k.position AND s.space_id = $3

@@ -231,9 +231,10 @@ class Chunk(Base):
     context: Mapped[str]
     text: Mapped[str]
     words: Mapped[int]
-    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the embedded text: names the row of `embedding`
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the embedded text: by it the vector is found again
     tsv: Mapped[str] = mapped_column(TSVECTOR)  # the lexemes and identifiers of context and text, folded
     embedding: Mapped[Any] = mapped_column(HALFVEC())
+    split: Mapped[bool] = mapped_column(server_default="false")  # longer than the model reads: embedded in pieces
 
     @property
     def public_id(self) -> str:
@@ -246,7 +247,10 @@ def chunk_id(version_id: str, position: int) -> str:
 
 
 class Embedding(Base):
-    """The checkpoint of the embed step: what is here is never sent to a provider again."""
+    """The checkpoint of the embed step: what is here is never sent to a provider again.
+
+    A row belongs to a document until its version is visible: then the chunks have the vectors, and are asked.
+    """
 
     __tablename__ = "embedding"
     __table_args__ = (Index("ix_embedding_document_id", "document_id"),)
@@ -254,10 +258,10 @@ class Embedding(Base):
     tenant_id: Mapped[str] = ref("tenant", key=True)
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"), primary_key=True)
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    # The document it was made for. It is deleted with that, unless a chunk of another document uses it.
+    # The document it was made for, and is deleted with.
     document_id: Mapped[str | None] = mapped_column(String(40))
     embedding: Mapped[Any] = mapped_column(HALFVEC())
-    split: Mapped[bool] = mapped_column(server_default="false")  # longer than the model reads: embedded in pieces
+    split: Mapped[bool] = mapped_column(server_default="false")  # as in the chunk
     created_at: Mapped[datetime] = now()
 
 

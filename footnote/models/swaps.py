@@ -33,6 +33,7 @@ class ChunkVector(Base):
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     embedding: Mapped[Any] = mapped_column(HALFVEC())
+    split: Mapped[bool] = mapped_column(server_default="false")  # as in the chunk
 
 
 class ModelSwap(Base):

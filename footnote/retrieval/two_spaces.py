@@ -12,9 +12,8 @@ from footnote.models import Chunk
 VIEWS = "chunk_of_tenant", "chunk_vector_of_tenant"
 TABLES = "chunk", "chunk_vector"
 
-_OTHERS = ", ".join(
-    f"c.{name}" for name in (each.name for each in Chunk.__table__.columns) if name not in ("space_id", "embedding")
-)
+_OWN = "space_id", "embedding", "split"  # two of the vector that is chosen; the last no view of tenants has
+_OTHERS = ", ".join(f"c.{each.name}" for each in Chunk.__table__.columns if each.name not in _OWN)
 _SEEN = f"""(
     SELECT {_OTHERS}, coalesce(v.space_id, c.space_id) AS space_id, coalesce(v.embedding, c.embedding) AS embedding
     FROM {{chunks}} c

@@ -16,7 +16,6 @@ depends_on: None = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '3s'")
     op.add_column("job", sa.Column("traceparent", sa.Text(), nullable=True))
 
 

@@ -67,7 +67,7 @@ async def test_deletions_that_wait_for_a_shared_text_leave_connections_to_others
     ids = [await driving.ready(rt, tenant_id, paragraphs(1), external_id=f"{number}") for number in range(5)]
     async with small(rt, key) as client:
         async with rt.transaction() as session:
-            await session.execute(text("SELECT FROM embedding FOR KEY SHARE"))
+            await session.execute(text("SELECT FROM document FOR KEY SHARE"))
             deletions = [asyncio.create_task(client.delete(f"/v1/documents/{each}")) for each in ids]
             await until_somebody_waits(rt)
             for _ in range(3):

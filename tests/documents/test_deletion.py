@@ -12,7 +12,7 @@ from footnote import documents, ingest, jobs
 from footnote.documents import deletion
 from footnote.embeddings import checkpoint
 from footnote.errors import NotFound
-from footnote.models import Base, Embedding, Job, JobCallback, WebhookDelivery
+from footnote.models import Base, Job, JobCallback, WebhookDelivery
 from footnote.retrieval import Query, search
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
@@ -207,11 +207,6 @@ async def test_nothing_is_left_whatever_state_the_document_was_in(
 # -- what others share ---------------------------------------------------------------------------------------
 
 
-async def embeddings(rt: Runtime) -> int:
-    async with rt.sessions() as session:
-        return (await session.scalars(select(func.count()).select_from(Embedding))).one()
-
-
 async def test_embeddings_that_another_document_uses_survive_and_go_with_the_last_one(
     committing_rt: Runtime, tenant: str
 ) -> None:
@@ -219,7 +214,7 @@ async def test_embeddings_that_another_document_uses_survive_and_go_with_the_las
     shared, own = paragraphs(4, "lamp"), paragraphs(3, "lens")
     first = await driving.ready(rt, tenant, shared)
     second = await driving.ready(rt, tenant, f"{shared}\n\n{own}")
-    assert await embeddings(rt) == 7
+    assert len(await driving.vectors_of_texts(rt)) == 7
     assert (await deletion.remove(rt.for_tenant(tenant), first)).counts["embeddings"] == 0
     assert await found(rt, tenant, "lamp2") == {second}
     fake(rt).seen.clear()
@@ -244,7 +239,7 @@ async def test_a_document_whose_embeddings_were_made_for_a_deleted_one_can_still
     assert [len(batch) for batch in fake(rt).seen] == [1], "only what is new"
     assert len(await chunks_of(rt, second)) == 7
     await driving.ready(rt, tenant, paragraphs(1, "lens"), external_id="e")
-    assert await embeddings(rt) == 1
+    assert len(await driving.vectors_of_texts(rt)) == 1
     await deletion.remove(rt.for_tenant(tenant), second)
     assert await nothing_left(rt)
 
@@ -272,7 +267,7 @@ async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
     twins = [await driving.ready(rt, tenant, paragraphs(4), collection=collection) for collection in "ab"]
     forget, barrier = checkpoint.delete_unused, asyncio.Barrier(2)
 
-    async def together(*arguments: Any) -> tuple[int, int]:
+    async def together(*arguments: Any) -> int:
         await barrier.wait()
         return await forget(*arguments)
 

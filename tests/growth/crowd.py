@@ -57,7 +57,8 @@ FROM numbers, generate_series(0, {chunks} - 1) AS place,
               FROM generate_series(1, {dimensions}) AS k) AS vector
 WHERE i <= {ready};
 INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding)
-SELECT tenant_id, space_id, text_sha256, document_id, embedding FROM chunk WHERE tenant_id = '{tenant}'
+SELECT tenant_id, space_id, text_sha256, document_id, embedding FROM chunk
+WHERE tenant_id = '{tenant}' AND version_id LIKE '%0'
 ON CONFLICT DO NOTHING;
 """
 _BESIDES = """

@@ -132,7 +132,7 @@ async def embedding_without_document(rt: Runtime, document: Document) -> Planted
     await sql(
         rt,
         "INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding) "
-        "SELECT tenant_id, space_id, '\\x1234', 'doc_gone', embedding FROM embedding LIMIT 1",
+        "SELECT tenant_id, space_id, '\\x1234', 'doc_gone', embedding FROM chunk LIMIT 1",
     )
     return "embedding_without_document", "1234"
 

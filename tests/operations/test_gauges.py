@@ -24,6 +24,16 @@ CROWD = text(
     """
 )
 
+# A job each, of tenants that come before any other.
+WAITING_TENANTS = text(
+    """
+    INSERT INTO job (id, tenant_id, document_id, version_id, step, state, next_attempt_at)
+    SELECT 'job_w' || number, 'ten_0000' || number, document_id, version_id, step, 'waiting',
+           now() + interval '1 hour'
+    FROM job, generate_series(1, :tenants) AS number WHERE id = :job
+    """
+)
+
 
 async def slots(rt: Runtime) -> int:
     async with rt.transaction() as session:
@@ -87,7 +97,25 @@ async def test_a_tenant_asks_for_its_turn_only_which_costs_the_same_at_any_lengt
         await session.execute(text("ANALYZE job"))  # as autovacuum does
     before = await rows_read(rt)
     assert await slots(rt) == demand.TURN + 1
-    assert await rows_read(rt) - before < 10 * demand.TURN
+    assert await rows_read(rt) - before < 10 * demand.TURN + demand.LOOKED_AT
+
+
+@pytest.mark.parametrize("looked_at", [demand.LOOKED_AT, 1])
+async def test_tenants_whose_jobs_wait_for_a_time_cost_next_to_nothing(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """Also where more is due than is looked at, and the first tenants have nothing that is."""
+    monkeypatch.setattr(demand, "LOOKED_AT", looked_at)
+    job = (await driving.accept(rt, await driving.new_tenant(rt), "A lamp.")).details.job.id
+    async with rt.transaction() as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        await session.execute(WAITING_TENANTS, {"job": job, "tenants": 3_000})
+        await session.execute(CROWD, {"job": job, "jobs": 2 * demand.SHARING, "large": False})
+        await session.execute(text("ANALYZE job"))
+    assert await slots(rt) == (3 if looked_at > 1 else 1)
+    before = await rows_read(rt)  # the planner has looked at the ends of indexes by now
+    await slots(rt)
+    assert await rows_read(rt) - before < 10 * demand.TENANTS
 
 
 async def test_workers_that_are_alive_are_counted(rt: Runtime) -> None:

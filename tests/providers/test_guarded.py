@@ -12,13 +12,12 @@ from uuid import uuid4
 import httpx2
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from api.app import create_app
 from footnote.database.redis_client import Shared, open_redis
 from footnote.embeddings.vector_lengths import PROBE
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
-from footnote.models import Embedding
 from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generators
 from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, guard_generators
 from footnote.providers.guarded_embedder import GuardedEmbedder
@@ -458,11 +457,10 @@ async def test_whatever_a_provider_sends_no_wrong_vector_is_stored_and_every_doc
     assert next(faults, None) is None, "all of them happened"
     asked = {text for texts in server.calls for text in texts} - {PROBE}
     wanted = {hashlib.sha256(text.encode()).digest(): expected(text) for text in asked}
-    async with rt.sessions() as session:
-        stored = (await session.execute(select(Embedding.text_sha256, Embedding.embedding))).all()
+    stored = await driving.vectors_of_texts(rt)
     assert len(stored) == len(wanted) == 6 * 24
-    for key, vector in stored:
-        assert np.allclose(np.array(vector), wanted[key], atol=1e-3)
+    for (_tenant, _space, key), vector in stored.items():
+        assert np.allclose(np.array(json.loads(vector)), wanted[key], atol=1e-3)
     assert len(server.calls) <= 5 * 6 * 3, "three batches a document, undisturbed"
 
 

@@ -31,6 +31,13 @@ from tests.local_stack.stack_under_test import free_port, wait_for
 SECONDS = 300.0
 A_SECOND = 10
 LONGEST_SECONDS = 2.0
+# Since when others have been waiting for what the migration has, or wants before them: it holds the advisory lock.
+_BLOCKED = """
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waiting.waitstart)), 0)::float8
+FROM pg_locks AS migration JOIN pg_locks AS waiting ON migration.pid = ANY(pg_blocking_pids(waiting.pid))
+WHERE migration.locktype = 'advisory' AND migration.classid = 7170407 AND migration.objid = 1918989413
+  AND migration.granted AND NOT waiting.granted
+"""
 PROGRAMS = ("api", "worker", "worker.background")
 # Rows that are copied to have many, and what is another in each copy.
 COPIED = {
@@ -164,11 +171,25 @@ class Load:
         return True
 
 
+async def longest_blocked(url: str, stop: asyncio.Event) -> float:
+    """The longest that a statement of others waited for the migration, in seconds; requests wait for more than that."""
+    longest, connection = 0.0, await asyncpg.connect(url)
+    try:
+        while not stop.is_set():
+            longest = max(longest, await connection.fetchval(_BLOCKED))
+            await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+    return longest
+
+
 async def upgrade_under_load(env: dict[str, str], key: str) -> Load:
     """Migrates by this release's code while the load goes on, which ends when everything was read."""
     load, stop = Load(int(env["PORT"]), key), asyncio.Event()
     loading = asyncio.create_task(load.run(stop))
-    await asyncio.sleep(2)
+    await asyncio.sleep(5)
+    before = max(load.seconds, default=0.0)
+    blocked = asyncio.create_task(longest_blocked(env["DATABASE_URL"], stop))
     began = time.monotonic()
     command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
     migrating = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stderr=asyncio.subprocess.PIPE)
@@ -180,6 +201,7 @@ async def upgrade_under_load(env: dict[str, str], key: str) -> Load:
     stop.set()
     await loading
     print(f"migrated in {took:.1f} s beside {len(load.seconds)} requests, the longest {max(load.seconds):.2f} s")
+    print(f"of those before it, {before:.2f} s; the longest wait for its locks, {await blocked:.2f} s")
     if not await load.all_ready():
         raise SystemExit("The worker of the release before did not read everything.")
     await load.client.aclose()

@@ -35,6 +35,10 @@ PAUSE = 8.0
 TROUBLE = {"err429": 0.1, "err500": 0.12, "hang": 0.03, "drop": 0.06, "garbage": 0.06, "retry_after": 1}
 NONE = dict.fromkeys(TROUBLE, 0)
 CALLS = ("embed_requests", "status_429", "status_500", "hung", "dropped", "garbage")
+VECTORS = """
+    SELECT text_sha256, embedding::text AS vector FROM embedding
+    UNION ALL SELECT text_sha256, embedding::text FROM chunk
+"""
 Vectors = dict[bytes, str]
 
 
@@ -116,7 +120,7 @@ class Product:
         return ", ".join(f"{count} {state}" for state, count in states)
 
     async def vectors(self) -> Vectors:
-        stored = await self.rows("SELECT text_sha256, embedding::text AS vector FROM embedding")
+        stored = await self.rows(VECTORS)
         return {row["text_sha256"]: row["vector"] for row in stored}
 
     async def reasons(self) -> set[str]:
