@@ -23,7 +23,6 @@ from typing import Any
 import asyncpg
 import boto3
 import httpx2
-import pytest
 from moto.server import ThreadedMotoServer
 
 from footnote.local_stack.postgres import Postgres
@@ -143,8 +142,8 @@ def external_store() -> Iterator[dict[str, str]]:
 
 def pooled(entered: ExitStack, postgres_url: str) -> pgbouncer.Pooler | None:
     try:
-        program = pgbouncer.binary()
-    except pytest.skip.Exception as why:
+        program = pgbouncer.program()
+    except LookupError as why:
         print(f"Without PgBouncer: {why}")
         return None
     return entered.enter_context(pgbouncer.running(program, postgres_url))
@@ -169,8 +168,7 @@ async def running(site: Site) -> AsyncIterator[None]:
         site.stop()
 
 
-async def kill_one_of_each(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Pooler | None) -> float:
-    """Returns the seconds until jobs went on after the primary of Redis was killed."""
+async def kill_one_of_each(site: Site) -> None:
     rng = random.Random(1)
     for command in ("api", "worker", "dispatcher"):
         await asyncio.sleep(2)
@@ -178,18 +176,26 @@ async def kill_one_of_each(site: Site, redis: sentinels.Watched, pooler: pgbounc
         site.kill(command, node)
         await asyncio.sleep(AWAY_SECONDS)
         site.run(command, node)
-    if pooler is not None:
-        pooler.process.kill()
-        pooler.process.wait()
-        await asyncio.sleep(2)
-        pooler.start()
-    await asyncio.sleep(2)
-    redis.kill_primary()
-    return time.monotonic()
 
 
-async def goes_on(watch: Watch, killed: float) -> float:
-    """Seconds from then until a worker has a job that was sent by the new primary."""
+async def without_pooler(report: Report, site: Site, load: Load, pooler: pgbouncer.Pooler) -> None:
+    """Both nodes refuse soon and in words, and are ready again when it is back."""
+    pooler.kill()
+    left = time.monotonic()
+    await asyncio.sleep(AWAY_SECONDS)
+    asked_at = time.monotonic()
+    report.exactly("PgBouncer killed: /readyz of both", [503, 503], await statuses(site))
+    back = time.monotonic()
+    report.at_most("PgBouncer killed: /readyz of both", checks.REFUSED_SECONDS, back - asked_at)
+    pooler.start()
+    await until(lambda: both_ready(site), 30, "both nodes are ready again")
+    report.at_most("PgBouncer back: both nodes are ready", 5, time.monotonic() - back)
+    checks.refused(report, "PgBouncer killed", load, left, back)
+
+
+async def goes_on(watch: Watch) -> float:
+    """Seconds from now until a worker has a job that was sent by the new primary."""
+    killed = time.monotonic()
     [[at]] = await checks.rows(watch, "SELECT now()")
     later = "SELECT count(*) FROM job WHERE dispatched_at > $1 AND state IN ('running', 'succeeded')"
 
@@ -198,6 +204,16 @@ async def goes_on(watch: Watch, killed: float) -> float:
 
     await until(one, 120, "a worker has a job that was sent after the primary was killed")
     return time.monotonic() - killed
+
+
+async def statuses(site: Site) -> list[int]:
+    async with httpx2.AsyncClient(timeout=30) as client:
+        answers = await asyncio.gather(*(client.get(f"{url}/readyz") for url in site.urls))
+    return [each.status_code for each in answers]
+
+
+async def both_ready(site: Site) -> bool:
+    return await statuses(site) == [200, 200]
 
 
 async def asked(site: Site, load: Load, method: str, path: str, **options: Any) -> list[Any]:
@@ -229,8 +245,12 @@ async def scenario(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Poole
         async with load.client, Watch(site) as watch:
             async with load.asking(2), asyncio.TaskGroup() as group:
                 group.create_task(load.upload_all(sources, 2))
-                killed = await kill_one_of_each(site, redis, pooler)
-                report.at_most("jobs go on after the primary is killed", REDIS_SECONDS, await goes_on(watch, killed))
+                await kill_one_of_each(site)
+                if pooler is not None:
+                    await without_pooler(report, site, load, pooler)
+                await asyncio.sleep(2)
+                redis.kill_primary()
+                report.at_most("jobs go on after the primary is killed", REDIS_SECONDS, await goes_on(watch))
             took = await watch.until_ended()
             report.tell("all work done after the last upload", took)
             await checks.documents(report, site, watch, load, sources)
