@@ -76,7 +76,8 @@ def requests(report: Report, watch: Watch, load: Load) -> None:
 def refused(report: Report, what: str, load: Load, left: float, back: float) -> None:
     """What was sent while Postgres could not be reached was answered soon, and in words if it failed."""
     sent = [each for each in load.answered("upload", "query", "status", since=left) if each.started < back]
-    odd = [each for each in sent if not each.ok and not (each.status == 503 and each.retry_after)]
+    told = [each for each in sent if each.retry_after and (each.status == 503 or "request_in_flight" in each.problem)]
+    odd = [each for each in sent if not each.ok and each not in told]
     report.exactly(f"{what}: of {len(sent)} requests, failed without 503 and Retry-After", 0, len(odd))
     report.at_most(f"{what}: slowest answer", REFUSED_SECONDS, max(each.seconds for each in sent))
 
