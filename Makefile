@@ -39,8 +39,8 @@ docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 BULK_OPTIONS = $(if $(SHORT),--short) $(if $(DOCUMENTS),--documents $(DOCUMENTS)) $(if $(AT_LEAST),--at-least $(AT_LEAST))
 SCALE_OPTIONS = $(if $(SIZES),--sizes $(SIZES))
 
-bench: $(VENV)/.dev  ## Measure steps beside their bare parts; BULK=1 (SHORT=1): loads and search; SCALE=1: growth
-	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(BULK_OPTIONS),$(if $(SCALE),benchmarks.scale $(SCALE_OPTIONS),benchmarks.pipeline))
+bench: $(VENV)/.dev  ## Measure steps beside their bare parts; BULK=1 (SHORT=1): loads and search; SCALE=1: growth; TRACES=1
+	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(BULK_OPTIONS),$(if $(SCALE),benchmarks.scale $(SCALE_OPTIONS),benchmarks.$(if $(TRACES),traces,pipeline)))
 
 peers: $(VENV)/.dev .venv-peers/.installed  ## Measure the same load through other libraries, which are installed apart
 	$(BIN)/python -m benchmarks.peers --python .venv-peers/bin/python $(if $(DOCUMENTS),--documents $(DOCUMENTS))

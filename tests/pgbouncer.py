@@ -26,11 +26,19 @@ LEAST = (1, 21)  # prepares statements in each session
 
 def binary(*, least: tuple[int, ...] = LEAST) -> str:
     """The program of the variable PGBOUNCER, or on PATH. Skips the test if there is none, or it is too old."""
+    try:
+        return program(least)
+    except LookupError as why:
+        pytest.skip(str(why))
+
+
+def program(least: tuple[int, ...] = LEAST) -> str:
+    """As `binary`, but raises LookupError."""
     found = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer")
     if found is None:
-        pytest.skip("no pgbouncer: `apt install pgbouncer`")
+        raise LookupError("no pgbouncer: `apt install pgbouncer`")
     if (version := version_of(found)) < least:
-        pytest.skip(f"pgbouncer {version} is too old: set PGBOUNCER to one from {least} on")
+        raise LookupError(f"pgbouncer {version} is too old: set PGBOUNCER to one from {least} on")
     return found
 
 
@@ -61,6 +69,10 @@ class Pooler:
     @property
     def url(self) -> str:
         return f"postgresql://footnote@127.0.0.1:{self.port}/footnote"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def start(self) -> None:
         """Call from the main thread."""

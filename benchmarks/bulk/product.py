@@ -130,8 +130,9 @@ class Product:
 
 
 @asynccontextmanager
-async def running(data_dir: Path, provider_url: str) -> AsyncIterator[Product]:
-    async with started(data_dir, settings(provider_url)) as stack:
+async def running(data_dir: Path, provider_url: str, **more: str) -> AsyncIterator[Product]:
+    """`more`: further settings."""
+    async with started(data_dir, settings(provider_url) | more) as stack:
         limits = httpx2.Limits(max_connections=2 * CLIENTS)
         headers = {"Authorization": f"Bearer {stack.key}"}
         async with httpx2.AsyncClient(

@@ -97,8 +97,8 @@ async def wake(session: AsyncSession, kind: Kind, subject_id: str, **values: Any
     """Makes the task due at once, if it waits, and writes the values."""
     due = case((BackgroundTask.state.in_(leases.UNCLAIMED), func.now()))
     chosen = (BackgroundTask.kind == kind) & (BackgroundTask.subject_id == subject_id)
-    await session.execute(update(BackgroundTask).where(chosen).values(next_attempt_at=due, waiting_for=None, **values))
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    woken = update(BackgroundTask).where(chosen).values(next_attempt_at=due, waiting_for=None, **values)
+    await session.execute(woken.returning(func.pg_notify(CHANNEL, "")))
 
 
 async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) -> None:

@@ -4,16 +4,15 @@ A swap is `backfilling` until all chunks have a vector of the other model, too, 
 `rolled_back`, and again, until one of the two models is `dropping` and at last `dropped`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from footnote import collections
 from footnote.collections import revisions
-from footnote.database.clock import from_now
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
@@ -31,7 +30,6 @@ from footnote.tenancy.tallies import DocumentTally
 State = Literal["backfilling", "ready", "switched", "rolled_back", "dropping", "dropped"]
 KIND: tasks.Kind = "model.swap"
 MOST_LISTED = 20
-DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,43 @@ class SwapDetails:
 async def get(session: AsyncSession, name_or_id: str) -> SwapDetails | None:
     """The swap of the collection that is running, else the last one, if any. Raises NotFound."""
     collection = await collections.find(session, name_or_id)
-    newest = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id).order_by(ModelSwap.id.desc())
-    swap = await session.scalar(newest.limit(1))
-    return None if swap is None else (await _details(session, [(swap, collection.name)]))[0]
+    found = await _details(session, ModelSwap.collection_id == collection.id, most=1)
+    return found[0] if found else None
 
 
 async def running(session: AsyncSession) -> list[SwapDetails]:
     """All swaps of the tenant that have not ended, newest first; a few at most."""
-    named = select(ModelSwap, Collection.name).join(Collection, Collection.id == ModelSwap.collection_id)
-    chosen = named.where(ModelSwap.tenant_id == tenant_of(session), ModelSwap.ended_at.is_(None))
-    rows = (await session.execute(chosen.order_by(ModelSwap.id.desc()).limit(MOST_LISTED))).all()
-    return await _details(session, [(swap, name) for swap, name in rows])
+    return await _details(session, ModelSwap.ended_at.is_(None), most=MOST_LISTED)
 
 
-async def _details(session: AsyncSession, swaps: Sequence[tuple[ModelSwap, str]]) -> list[SwapDetails]:
-    ids = [swap.id for swap, _ in swaps]
-    about = select(BackgroundTask).where(BackgroundTask.kind == KIND, BackgroundTask.subject_id.in_(ids))
-    work = {each.subject_id: each for each in await session.scalars(about)} if ids else {}
-    found = []
-    for swap, name in swaps:
-        task = work[swap.id]
-        total = max(task.progress_total, 0)
-        done = min(task.progress_done, total) if swap.state in ("backfilling", "dropping") else total
-        old = await session.get_one(EmbeddingSpace, swap.from_space_id)
-        new = await session.get_one(EmbeddingSpace, swap.to_space_id)
-        found.append(SwapDetails(swap, name, old, new, done, total, task.waiting_for))
-    return found
+_OLD, _NEW = aliased(EmbeddingSpace), aliased(EmbeddingSpace)
+_IN_FULL = (
+    select(ModelSwap, Collection.name, _OLD, _NEW, BackgroundTask)
+    .join(Collection, Collection.id == ModelSwap.collection_id)
+    .join(_OLD, _OLD.id == ModelSwap.from_space_id)
+    .join(_NEW, _NEW.id == ModelSwap.to_space_id)
+    .join(BackgroundTask, (BackgroundTask.kind == KIND) & (BackgroundTask.subject_id == ModelSwap.id))
+    .order_by(ModelSwap.id.desc())
+    .execution_options(populate_existing=True)  # what statements of the driver wrote is seen
+)
+
+
+async def _details(session: AsyncSession, chosen: ColumnElement[bool], *, most: int) -> list[SwapDetails]:
+    """Of the newest."""
+    mine = _IN_FULL.where(ModelSwap.tenant_id == tenant_of(session), chosen)
+    return [_detailed(*row) for row in await session.execute(mine.limit(most))]
+
+
+def _detailed(
+    swap: ModelSwap, name: str, old: EmbeddingSpace, new: EmbeddingSpace, task: BackgroundTask
+) -> SwapDetails:
+    total = max(task.progress_total, 0)
+    done = min(task.progress_done, total) if swap.state in ("backfilling", "dropping") else total
+    return SwapDetails(swap, name, old, new, done, total, task.waiting_for)
+
+
+async def _of(session: AsyncSession, swap: ModelSwap) -> SwapDetails:
+    return (await _details(session, ModelSwap.id == swap.id, most=1))[0]
 
 
 # -- begun ---------------------------------------------------------------------------------------------------
@@ -117,11 +126,10 @@ async def begin(rt: Runtime, name_or_id: str, provider: str, model: str | None, 
         )
         session.add(swap)
         await session.flush()
-        await session.refresh(swap)
         await tasks.begin(session, KIND, rt.tenant, swap.id, held.name, expected.chunks)
         about = {"provider": space.provider, "model": space.model}
         await audit_log.note(session, "collection.model_swap_begun", held.id, **about)
-        return (await _details(session, [(swap, held.name)]))[0]
+        return await _of(session, swap)
 
 
 async def _checked(rt: Runtime, name_or_id: str, provider: str, model: str | None) -> tuple[Collection, Embedder]:
@@ -151,9 +159,14 @@ _LACKING = (
     .where(~exists().where(ChunkVector.version_id == Chunk.version_id, ChunkVector.position == Chunk.position))
 )
 _EXCHANGE = """
+WITH swapped AS (
+    UPDATE model_swap SET state = $2, drop_after = now() + $3 * interval '1 day',
+        switched_at = CASE WHEN $2 = 'switched' THEN now() ELSE switched_at END
+    WHERE id = $1 RETURNING collection_id
+)
 UPDATE collection AS c SET space_id = c.standby_space_id, standby_space_id = c.space_id,
     embedding_provider = s.provider, embedding_model = s.model, embedding_chosen = true
-FROM embedding_space AS s WHERE c.id = $1 AND s.id = c.standby_space_id
+FROM swapped, embedding_space AS s WHERE c.id = swapped.collection_id AND s.id = c.standby_space_id
 """
 
 
@@ -181,9 +194,7 @@ async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
         if missing := await lacking(session, collection):
             message = f"{missing} chunks have no vector of the other model yet. They get one soon: try again."
             raise Conflict("model_swap_not_ready", message, retry_after=1.0)
-        swap.state, swap.switched_at = "switched", func.now()
-        swap.drop_after = from_now(rt.settings.space_keep_days * DAY)
-        return await _exchanged(session, collection, swap)
+        return await _exchanged(session, swap, "switched", rt.settings.space_keep_days)
 
 
 async def roll_back(rt: Runtime, name_or_id: str) -> SwapDetails:
@@ -192,21 +203,19 @@ async def roll_back(rt: Runtime, name_or_id: str) -> SwapDetails:
     Chunks that could not get a vector of that model since are found by their words until they have one.
     """
     async with rt.transaction() as session:
-        collection, swap = await _held(session, name_or_id)
+        _, swap = await _held(session, name_or_id)
         if swap.state != "switched":
             raise _not_in(swap, "rolled back")
-        swap.state, swap.drop_after = "rolled_back", None
-        return await _exchanged(session, collection, swap)
+        return await _exchanged(session, swap, "rolled_back", None)
 
 
-async def _exchanged(session: AsyncSession, collection: Collection, swap: ModelSwap) -> SwapDetails:
-    await session.flush()
-    await session.refresh(swap)
-    await (await driver(session)).execute(_EXCHANGE, collection.id)
-    await audit_log.note(session, f"collection.model_swap_{swap.state}", collection.id)
-    found = (await _details(session, [(swap, collection.name)]))[0]
+async def _exchanged(session: AsyncSession, swap: ModelSwap, state: State, drop_after: float | None) -> SwapDetails:
+    """`drop_after` in days. Few statements: on a busy machine each takes a turn of two processes, and all wait here."""
+    await (await driver(session)).execute(_EXCHANGE, swap.id, state, drop_after)
+    await audit_log.note(session, f"collection.model_swap_{state}", swap.collection_id)
     await tasks.wake(session, KIND, swap.id)
-    await revisions.changed(session, [collection.id])
+    found = await _of(session, swap)
+    await revisions.changed(session, [swap.collection_id])
     return found
 
 
@@ -220,7 +229,7 @@ async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
         if swap.state != "dropping":
             await begin_to_drop(session, swap)
             await audit_log.note(session, "collection.model_swap_dropped", collection.id)
-        return (await _details(session, [(swap, collection.name)]))[0]
+        return await _of(session, swap)
 
 
 async def begin_to_drop(session: AsyncSession, swap: ModelSwap) -> None:

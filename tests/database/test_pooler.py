@@ -5,22 +5,36 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
+import asyncpg
+import numpy as np
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote import retrieval
 from footnote.database import engine
 from footnote.database.engine import answers, connect, connect_for_pool, is_polling
 from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid
 from footnote.operations import bootstrap
+from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from tests import pgbouncer
+from tests import driving, pgbouncer, seeding
+from tests.conftest import committing, run_sql
+from tests.fakes import DIMENSIONS
+from tests.seeding import Seed
 from worker import alarm, background
 
 pytestmark = pytest.mark.anyio
 WANTED = {"hnsw.ef_search": "100", "hnsw.iterative_scan": "relaxed_order", "jit": "off", "lock_timeout": "3s"}
 _SHOWN = text("SELECT current_setting(:name)")
+_SLOWLY = text("SELECT pg_backend_pid() FROM pg_sleep(0.01)")
+_SCANS = "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'ix_chunk_embedding_space_%'"
+CONNECTIONS = 300
+QUESTIONS = 20
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +95,56 @@ async def test_statements_are_prepared_in_whichever_session_a_transaction_gets(p
         found = await asyncio.gather(*(asked(number) for number in range(60)))
     assert [number for number, _ in found] == [*range(60)]
     assert 1 < len({session for _, session in found}) <= 3
+
+
+async def test_three_hundred_connections_share_twenty_sessions(settings: Settings) -> None:
+    with pgbouncer.running(pgbouncer.binary(), str(settings.database_url), default_pool_size="20") as pooler:
+        shared = settings.model_copy(update={"database_url": pooler.url})
+        async with open_runtime(shared, pool_size=CONNECTIONS) as rt, AsyncExitStack() as entered:
+            # Each has a connection, and begins with its first statement.
+            sessions = [await entered.enter_async_context(rt.transaction()) for _ in range(CONNECTIONS)]
+            lent = await asyncio.gather(*(_lent(session) for session in sessions))
+    assert len(lent) == CONNECTIONS
+    assert 2 < len(set(lent)) <= 20
+
+
+async def _lent(session: AsyncSession) -> int:
+    number = await session.scalar(_SLOWLY)
+    await session.commit()
+    return int(number)
+
+
+async def test_a_search_by_index_finds_as_much_as_without_the_pooler(
+    settings: Settings, own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = pgbouncer.binary()
+    for name in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):  # Postgres would rather sort so few rows
+        await run_sql(own_database, f"ALTER DATABASE {urlsplit(own_database).path[1:]} SET {name} = off")
+    straight = settings.model_copy(update={"database_url": own_database})
+    async with committing(straight) as rt:
+        tenant_id = await driving.new_tenant(rt)
+        chance = np.random.default_rng(3)
+        await seeding.sow(rt, tenant_id, [Seed({}, chance.normal(size=(2, DIMENSIONS))) for _ in range(300)])
+        exact = await nearest(rt, tenant_id)
+        monkeypatch.setattr(vector_leg, "EXACT_CHUNKS", 10)
+        direct = await nearest(rt, tenant_id)
+    with pgbouncer.running(program, own_database) as pooler:
+        through = pooler.url.replace("/footnote", urlsplit(own_database).path)
+        async with committing(straight.model_copy(update={"database_url": through})) as rt:
+            pooled = await nearest(rt, tenant_id)
+    assert pooled == direct
+    found = [len({*one} & {*other}) for one, other in zip(pooled, exact, strict=True)]
+    assert sum(found) >= 0.98 * 10 * QUESTIONS
+    connection = await asyncpg.connect(own_database)
+    assert await connection.fetchval(_SCANS) == 2 * QUESTIONS  # by the index, each time
+    await connection.close()
+
+
+async def nearest(rt: Runtime, tenant_id: str) -> list[list[str]]:
+    """The ten chunks nearest to each of a few questions."""
+    asked = [retrieval.Query(f"lamp {number} of the tower", mode="vector", top_k=10) for number in range(QUESTIONS)]
+    found = [await retrieval.search(rt.for_tenant(tenant_id), each) for each in asked]
+    return [[hit.chunk_id for hit in each.hits] for each in found]
 
 
 async def test_a_session_of_ones_own_is_found_past_the_pooler(pooled: Settings, settings: Settings) -> None:

@@ -1,10 +1,12 @@
 """Another model for a collection: what is searched, what is paid, what is left at the end."""
 
+import asyncio
 import math
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, select, update
 
 from footnote import collections, jobs, model_swap
 from footnote.documents import deletion
@@ -14,8 +16,9 @@ from footnote.model_swap.comparison import JudgedQuestion
 from footnote.models import Chunk, ChunkVector, CollectionRevision, Embedding, ModelSwap, Pause, Tenant
 from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime
-from footnote.settings import Price
+from footnote.settings import Price, Settings
 from tests import driving
+from tests.conftest import committing
 from tests.driving import paragraphs
 from tests.model_swap.swapping import OTHER, OtherModel, begun, clean, count, due, found, state, worked
 
@@ -161,6 +164,29 @@ async def test_each_way_drops_the_cached_answers_once(rt: Runtime, acting: Runti
         await worked(rt)
         async with rt.sessions() as session:
             assert await session.scalar(revision) == before + ways
+
+
+async def test_a_way_back_takes_few_statements(settings: Settings, own_database: str, other: OtherModel) -> None:
+    async with committing(settings.model_copy(update={"database_url": own_database})) as rt:
+        rt.others[OTHER] = other
+        tenant = await driving.new_tenant(rt)
+        await driving.ready(rt, tenant, paragraphs(1))
+        await begun(rt.for_tenant(tenant))
+        await worked(rt)
+        await model_swap.switch(rt.for_tenant(tenant), "default")
+        statements: list[str] = []
+        engine = rt.sessions.kw["bind"].sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        event.listen(engine, "checkout", lambda it, *_: it.driver_connection.add_query_logger(note))
+
+        def note(record: Any) -> None:
+            statements.append(record.query)
+
+        await model_swap.roll_back(rt.for_tenant(tenant), "default")
+        await asyncio.sleep(0)  # the driver's logger is called by the loop
+    # The collection and its swap, locked; both changed; audit log, task, what is shown; revision, cached answers;
+    # and the transaction.
+    assert len(statements) == 10, statements
 
 
 async def test_the_estimate_is_what_is_spent(

@@ -23,7 +23,6 @@ from typing import Any
 import asyncpg
 import boto3
 import httpx2
-import pytest
 from moto.server import ThreadedMotoServer
 
 from footnote.local_stack.postgres import Postgres
@@ -33,9 +32,9 @@ from tests.system.faults import checks, corpus, edges
 from tests.system.faults.load import Load
 from tests.system.faults.report import Report
 from tests.system.faults.stack import PROFILE, Stack, until
-from tests.system.faults.watch import Watch
+from tests.system.faults.watch import Fault, Watch
 
-DOCUMENTS = 60
+DOCUMENTS, LAST = 60, 20  # of which the last are uploaded after the primary of Redis was killed
 QUESTIONS = 10
 BUCKET = "footnote"
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -143,8 +142,8 @@ def external_store() -> Iterator[dict[str, str]]:
 
 def pooled(entered: ExitStack, postgres_url: str) -> pgbouncer.Pooler | None:
     try:
-        program = pgbouncer.binary()
-    except pytest.skip.Exception as why:
+        program = pgbouncer.program()
+    except LookupError as why:
         print(f"Without PgBouncer: {why}")
         return None
     return entered.enter_context(pgbouncer.running(program, postgres_url))
@@ -169,27 +168,40 @@ async def running(site: Site) -> AsyncIterator[None]:
         site.stop()
 
 
-async def kill_one_of_each(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Pooler | None) -> float:
-    """Returns the seconds until jobs went on after the primary of Redis was killed."""
+async def kill_one_of_each(site: Site, watch: Watch) -> None:
+    """The other node takes over: of an API, only the answers that it was giving are cut off."""
     rng = random.Random(1)
     for command in ("api", "worker", "dispatcher"):
         await asyncio.sleep(2)
         node = rng.randrange(2)
         site.kill(command, node)
+        now = time.monotonic()
+        watch.faults.append(Fault(f"{command} killed", command, site.processes[command, node].pid, now, back=now))
         await asyncio.sleep(AWAY_SECONDS)
         site.run(command, node)
-    if pooler is not None:
-        pooler.process.kill()
-        pooler.process.wait()
-        await asyncio.sleep(2)
-        pooler.start()
-    await asyncio.sleep(2)
-    redis.kill_primary()
-    return time.monotonic()
 
 
-async def goes_on(watch: Watch, killed: float) -> float:
-    """Seconds from then until a worker has a job that was sent by the new primary."""
+async def without_pooler(report: Report, site: Site, load: Load, watch: Watch, pooler: pgbouncer.Pooler) -> None:
+    """Both nodes refuse soon and in words, and are ready again when it is back."""
+    await until(lambda: both_ready(site), 120, "both nodes are ready, the one with the killed API too")
+    left = time.monotonic()
+    watch.faults.append(fault := Fault("pooler killed", "pooler", pooler.process.pid, left))
+    pooler.kill()
+    await asyncio.sleep(AWAY_SECONDS)
+    asked_at = time.monotonic()
+    report.exactly("PgBouncer killed: /readyz of both", [503, 503], await statuses(site))
+    back = time.monotonic()
+    report.at_most("PgBouncer killed: /readyz of both", checks.REFUSED_SECONDS, back - asked_at)
+    pooler.start()
+    await until(lambda: both_ready(site), 30, "both nodes are ready again")
+    fault.back = time.monotonic()
+    report.at_most("PgBouncer back: both nodes are ready", 5, fault.back - back)
+    checks.refused(report, "PgBouncer killed", load, left, back)
+
+
+async def goes_on(watch: Watch) -> float:
+    """Seconds from now until a worker has a job that was sent by the new primary."""
+    killed = time.monotonic()
     [[at]] = await checks.rows(watch, "SELECT now()")
     later = "SELECT count(*) FROM job WHERE dispatched_at > $1 AND state IN ('running', 'succeeded')"
 
@@ -198,6 +210,19 @@ async def goes_on(watch: Watch, killed: float) -> float:
 
     await until(one, 120, "a worker has a job that was sent after the primary was killed")
     return time.monotonic() - killed
+
+
+async def statuses(site: Site) -> list[int]:
+    async with httpx2.AsyncClient(timeout=30) as client:
+        answers = await asyncio.gather(*(client.get(f"{url}/readyz") for url in site.urls))
+    return [each.status_code for each in answers]
+
+
+async def both_ready(site: Site) -> bool:
+    try:
+        return await statuses(site) == [200, 200]
+    except httpx2.TransportError:
+        return False
 
 
 async def asked(site: Site, load: Load, method: str, path: str, **options: Any) -> list[Any]:
@@ -228,9 +253,13 @@ async def scenario(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Poole
         )
         async with load.client, Watch(site) as watch:
             async with load.asking(2), asyncio.TaskGroup() as group:
-                group.create_task(load.upload_all(sources, 2))
-                killed = await kill_one_of_each(site, redis, pooler)
-                report.at_most("jobs go on after the primary is killed", REDIS_SECONDS, await goes_on(watch, killed))
+                group.create_task(load.upload_all(sources[LAST:], 2))
+                await kill_one_of_each(site, watch)
+                if pooler is not None:
+                    await without_pooler(report, site, load, watch, pooler)
+                redis.kill_primary()
+                group.create_task(load.upload_all(sources[:LAST], 2))
+                report.at_most("jobs go on after the primary is killed", REDIS_SECONDS, await goes_on(watch))
             took = await watch.until_ended()
             report.tell("all work done after the last upload", took)
             await checks.documents(report, site, watch, load, sources)
@@ -238,17 +267,21 @@ async def scenario(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Poole
             report.exactly(
                 "questions to which both nodes give the same hits", QUESTIONS, await agreed(site, load, sources)
             )
+            served(report, load, watch)
             await told(report, load, site, pooler)
     return report
+
+
+def served(report: Report, load: Load, watch: Watch) -> None:
+    sent = load.answered("upload", "query", "status")
+    failed = [each for each in sent if not each.ok and not watch.excused(each)]
+    report.exactly(f"of {len(sent)} requests, failed while a node and PgBouncer were there", 0, len(failed))
+    print(*(f"{each.kind}: {each.status} {each.problem}" for each in failed[:5]), sep="\n", end="")
 
 
 async def told(report: Report, load: Load, site: Site, pooler: pgbouncer.Pooler | None) -> None:
     ready = [(each["status"], each["notifications"]) for each in await asked(site, load, "GET", "/readyz?strict=true")]
     report.exactly("readiness of both", [("ready", "listening")] * 2, ready)
-    sent = load.answered("upload", "query", "status")
-    failed = [each for each in sent if not each.ok and each.status != 503]
-    report.tell("requests", len(sent), "")
-    report.at_most("requests that failed without 503: cut off by kill -9", 20, len(failed), "")
     if pooler is not None:
         connection = await asyncpg.connect(site.database_url)
         sessions = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = 'footnote'")

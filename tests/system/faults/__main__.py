@@ -40,12 +40,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of blackout")
     parser.add_argument("--report", type=Path, help="write the tables to this file, as Markdown")
     parser.add_argument("--keep-logs", type=Path, help="copy the product's logs to this directory")
+    parser.add_argument("--pgbouncer", action="store_true", help="reach Postgres through the program of PGBOUNCER")
     given = parser.parse_args()
     reports = []
     for name in given.scenario:
         for seed in given.seed if name == "storm" else given.seed[:1]:
             started = time.monotonic()
-            reports.append(asyncio.run(run(name, Options(seed, given.short, given.rounds, given.keep_logs))))
+            options = Options(seed, given.short, given.rounds, given.keep_logs, given.pgbouncer)
+            reports.append(asyncio.run(run(name, options)))
             print(reports[-1], f"({time.monotonic() - started:.0f} s)\n", sep="\n", flush=True)
     if given.report:
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"

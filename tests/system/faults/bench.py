@@ -18,6 +18,7 @@ class Options:
     short: bool = False
     rounds: int = 3
     keep_logs: Path | None = None
+    pgbouncer: bool = False  # between the product and Postgres
 
 
 @dataclass
@@ -38,8 +39,8 @@ class Bench:
 async def bench(
     options: Options, own: str = "", ready: str = "/readyz?strict=true", **settings: str
 ) -> AsyncIterator[Bench]:
-    receiver = edges.Receiver()
-    async with edges.serving(receiver.answer) as callback_url, Stack(options.keep_logs, own, **settings) as stack:
+    receiver, stack = edges.Receiver(), Stack(options.keep_logs, own, pgbouncer=options.pgbouncer, **settings)
+    async with edges.serving(receiver.answer) as callback_url, stack:
         await stack.ready(ready)
         load = Load(stack, callback_url)
         async with load.client, Watch(stack) as watch:

@@ -13,6 +13,7 @@ from tests.system.faults.report import Report
 from tests.system.faults.stack import Stack
 from tests.system.faults.watch import Watch
 
+REFUSED_SECONDS = 5.0
 CHUNKS = """
     SELECT document_id, position, page_start, char_start, char_end, text FROM chunk ORDER BY document_id, position
 """
@@ -76,6 +77,15 @@ def requests(report: Report, watch: Watch, load: Load) -> None:
         for each in bad[:5]:
             print(f"{kind} failed after {each.seconds:.1f} s: {each.status} {each.problem}")
     report.at_most("an upload accepted, all tries together, slowest", HELD_SECONDS + 15, load.slowest_upload)
+
+
+def refused(report: Report, what: str, load: Load, left: float, back: float) -> None:
+    """What was sent while Postgres could not be reached was answered soon, and in words if it failed."""
+    sent = [each for each in load.answered("upload", "query", "status", since=left) if each.started < back]
+    told = [each for each in sent if each.retry_after and (each.status == 503 or "request_in_flight" in each.problem)]
+    odd = [each for each in sent if not each.ok and each not in told]
+    report.exactly(f"{what}: of {len(sent)} requests, failed without 503 and Retry-After", 0, len(odd))
+    report.at_most(f"{what}: slowest answer", REFUSED_SECONDS, max(each.seconds for each in sent))
 
 
 async def rows(watch: Watch, query: str, *values: object) -> list[Any]:

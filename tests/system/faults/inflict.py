@@ -33,6 +33,8 @@ STORM = {
     "pool child frozen": 1,
     "redis frozen": 1,
 }
+BETWEEN = {"pooler killed": 2}  # where there is one
+TARGETS = ("worker", "api", "redis", "postgres", "pooler", "dispatcher")
 
 
 class Faults:
@@ -42,7 +44,7 @@ class Faults:
         self.stack = stack
         self.watch = watch
         self.rng = random.Random(seed)
-        self.turns = {target: asyncio.Lock() for target in ("worker", "api", "redis", "postgres", "dispatcher")}
+        self.turns = {target: asyncio.Lock() for target in TARGETS}
         self.celery: Celery = make_app(Settings(redis_url=stack.valkey.url))
 
     async def storm(self, counts: dict[str, int], seconds: float) -> None:
@@ -76,6 +78,7 @@ class Faults:
         # A pool must not outlive its worker: it would renew its leases without end.
         took = await self._gone(before, END_SECONDS[number])
         fault.back = fault.at if fault.target == "worker" else None
+        await self.stack.start_again(what)
 
         async def another() -> bool:
             now = await self._serving(what)
@@ -110,6 +113,8 @@ class Faults:
                 pid = await self.stack.redis()
             case "postgres":
                 pid = await self._postmaster()
+            case "pooler":
+                pid = self.stack.pooler.process.pid if self.stack.pooler else None
             case "dispatcher":
                 # It listens on a connection of its own, where it also asks what is due.
                 asked = "query LIKE '%AS take_back%' AND pid <> pg_backend_pid()"
@@ -125,7 +130,7 @@ class Faults:
         if not rows:
             return None
         pid = processes.parent(rows[0]["pid"])
-        recorded = (self.stack.data_dir / "pg18" / "postmaster.pid").read_text().split()[0]
+        recorded = (self.stack.pgdata / "postmaster.pid").read_text().split()[0]
         assert pid == int(recorded), f"postmaster.pid says {recorded}, but {pid} serves"
         return pid
 

@@ -22,6 +22,7 @@ from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres
 from footnote.local_stack.processes import Process, ended, spawn
 from footnote.local_stack.valkey import Valkey
+from tests.pgbouncer import Pooler, program, running
 from tests.system.faults import processes
 
 LEASE = 5.0
@@ -90,10 +91,11 @@ class Server:
 class Stack:
     """The product as shipped, in the test profile. Its processes and data are gone when the block ends.
 
-    `own` names the database, "redis" or "postgres", that is a Server of ours.
+    `own` names the database, "redis" or "postgres", that is a Server of ours. Before ours there may be `pgbouncer`.
     """
 
-    def __init__(self, keep_logs: Path | None = None, own: str = "", **settings: str) -> None:
+    def __init__(self, keep_logs: Path | None = None, own: str = "", *, pgbouncer: bool = False, **settings: str):
+        own = own or "postgres" * pgbouncer
         self.data_dir = Path(tempfile.mkdtemp(prefix="fn-faults-")).resolve()
         self.port, flower_port = _free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -107,17 +109,24 @@ class Stack:
             self.own = Server(Postgres.within(apart) if own == "postgres" else self.valkey, apart, self.env)
             self.env["REDIS_URL" if own == "redis" else "DATABASE_URL"] = self.own.database.url
         self.database_url = ""
+        self.pooler: Pooler | None = None
+        self._pools, self._entered = pgbouncer and own == "postgres", ExitStack()
         self.keep_logs = keep_logs
         self.up: Process | None = None
 
     async def __aenter__(self) -> Self:
         if "DATABASE_URL" in self.env:
             await self.own.start()
+        if self._pools:
+            direct = self.own.database.url
+            self.pooler = self._entered.enter_context(running(program(), direct))
+            self.env |= {"DATABASE_URL": self.pooler.url, "DATABASE_DIRECT_URL": direct}
         self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.kill_everything()
+        self._entered.close()
         if self.keep_logs:
             shutil.copytree(self.data_dir / "logs", self.keep_logs / self.data_dir.name)
             shutil.copy(self.data_dir / "up.txt", self.keep_logs / self.data_dir.name)
@@ -144,7 +153,8 @@ class Stack:
             return await self.says_ok(path)
 
         await until(answers, seconds, f"GET {path} = 200")
-        self.database_url = self.env.get("DATABASE_URL") or holder(self.data_dir)["database_url"]
+        ours = self.env.get("DATABASE_DIRECT_URL") or self.env.get("DATABASE_URL")
+        self.database_url = ours or holder(self.data_dir)["database_url"]
         return time.monotonic() - started
 
     async def says_ok(self, path: str) -> bool:
@@ -157,6 +167,19 @@ class Stack:
     @property
     def key(self) -> str:
         return (self.data_dir / "api_key").read_text().strip()
+
+    @property
+    def pgdata(self) -> Path:
+        return Postgres.within(self.own.directory if "DATABASE_URL" in self.env else self.data_dir).pgdata
+
+    async def start_again(self, what: str) -> None:
+        """Starts what was killed, if it is ours: the supervisor starts nothing but its own."""
+        if what == "pooler" and self.pooler:
+            self.pooler.kill()
+            self.pooler.start()
+        elif what == "postgres" and "DATABASE_URL" in self.env:
+            await self.own.kill()
+            await self.own.start()
 
     # -- who serves ----------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Fault:
     """What was done to whom, and what followed. Times are monotonic."""
 
     kind: str
-    target: str  # api, worker, dispatcher, redis or postgres
+    target: str  # api, worker, dispatcher, redis, postgres or pooler
     pid: int
     at: float
     back: float | None = None  # when the target serves again; for a worker, whose work others may do, `at`
@@ -126,7 +126,7 @@ class Watch:
         self.latest = {row["id"]: Seen(*list(row)[1:]) for row in rows}
         for fault in self.faults:
             self._note_recovery(fault, now)
-        reapers = [each for each in self.faults if each.target in ("postgres", "dispatcher")]
+        reapers = [each for each in self.faults if each.target in ("postgres", "pooler", "dispatcher")]
         if not any(each.covers(now - RESTART_SECONDS, now) for each in reapers):
             self.stalls += [f"{job_id}: {seen}" for job_id, seen in self.latest.items() if seen.stands_still]
 
@@ -164,5 +164,5 @@ class Watch:
         A request that was cut off then may hold its Idempotency-Key a while longer.
         """
         started = request.started - (HELD_SECONDS if "request_in_flight" in request.problem else 0)
-        away = (each for each in self.faults if each.target in ("api", "postgres"))
+        away = (each for each in self.faults if each.target in ("api", "postgres", "pooler"))
         return any(each.covers(started, request.ended) for each in away)
