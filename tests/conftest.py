@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from xdist.scheduler import LoadFileScheduling
 
 from api.app import create_app
 from footnote.database.engine import connect_for_pool, open_engine
@@ -52,8 +53,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that wait for processes of their own go first: they take longest, and leave the processor to others."""
-    waiting = {item.path for item in items if item.get_closest_marker("worker") or item.get_closest_marker("stack")}
-    items.sort(key=lambda item: item.path not in waiting)
+    stacks = {item.path for item in items if item.get_closest_marker("stack")}
+    workers = {item.path for item in items if item.get_closest_marker("worker")}
+    items.sort(key=lambda item: (item.path not in stacks, item.path not in workers))
+
+
+class ByFileOrProduct(LoadFileScheduling):  # type: ignore[misc]
+    """The files of the web page share one product and one browser, so they go to one process; others go by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/ui" if nodeid.startswith("tests/ui/") else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrProduct | None:
+    return ByFileOrProduct(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

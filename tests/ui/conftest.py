@@ -1,5 +1,6 @@
 """The product as `footnote up` starts it, a scripted model, and a browser that notices what a page must not do."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,10 +11,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import axe_playwright_python
@@ -29,6 +31,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from footnote.local_stack.lock import holder
+from footnote.operations import bootstrap
+from footnote.settings import Settings
 from tests import ROOT
 from tests.ui.model import Model, answering
 
@@ -41,6 +46,7 @@ QUIET = [
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = [(width, height, scheme) for width, height in ((1440, 900), (360, 740)) for scheme in ("light", "dark")]
+PICTURES = os.environ.get("FOOTNOTE_SCREENSHOTS")
 START_SECONDS = 180
 expect.set_options(timeout=20_000)  # on a busy machine; nothing waits longer than it must
 REPORT = Path(__file__).parent / "annual-report-2025.pdf"
@@ -50,8 +56,8 @@ def installed_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-# Of a module, not of the session: while Playwright runs, its event loop does, and no other can in this process.
-@pytest.fixture(scope="module")
+# Of this package, not of the session: while Playwright runs, its event loop does, and no other can in this thread.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = installed_browser()
     if path is None:
@@ -78,9 +84,15 @@ class Product:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    @property
+    def settings(self) -> Settings:
+        """Of a program for the operator beside it."""
+        data_dir = Path(self.environment["FOOTNOTE_DATA_DIR"])
+        return Settings(_env_file=None, data_dir=data_dir, database_url=holder(data_dir)["database_url"])
+
     def new_tenant(self, name: str) -> str:
         """Its first key."""
-        return next(word for word in self.run("tenants", "create", name).split() if word.startswith("fn_"))
+        return aside(bootstrap.create_tenant(self.settings, name))[1]
 
     def call(self, key: str, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -109,14 +121,30 @@ class Product:
         return document_id
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[Model]:
+T = TypeVar("T")
+
+
+def aside(work: Coroutine[Any, Any, T]) -> T:
+    """The result, from an event loop in another thread: in this one there is Playwright's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="package")
+def scribe() -> Iterator[Model]:
     with answering() as scribe:
         yield scribe
 
 
-@pytest.fixture(scope="module")
-def product(browser: Browser, model: Model) -> Iterator[Product]:
+@pytest.fixture
+def model(scribe: Model) -> Iterator[Model]:
+    """What the product's model says is of one test alone."""
+    yield scribe
+    scribe.reset()
+
+
+@pytest.fixture(scope="package")
+def product(browser: Browser, scribe: Model) -> Iterator[Product]:
     """Asked for a browser first, so that nothing is started without one."""
     directory = Path(tempfile.mkdtemp(prefix="fn-"))
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -124,7 +152,7 @@ def product(browser: Browser, model: Model) -> Iterator[Product]:
     for each in sockets:
         each.close()
     chosen = {"PORT": str(ports[0]), "FLOWER_PORT": str(ports[1]), "FOOTNOTE_DATA_DIR": str(directory / "data")}
-    chosen |= {"OPENAI_BASE_URL": f"http://127.0.0.1:{model.port}/v1", "OPENAI_API_KEY": "sk-scribe"}
+    chosen |= {"OPENAI_BASE_URL": f"http://127.0.0.1:{scribe.port}/v1", "OPENAI_API_KEY": "sk-scribe"}
     chosen |= {"FOOTNOTE_GENERATOR": "openai:scribe", "FOOTNOTE_ANSWER_CACHE_SECONDS": "0", "WEB_CONCURRENCY": "1"}
     environment = os.environ | chosen | {"XDG_CONFIG_HOME": str(directory / "config"), "FOOTNOTE_OCR": "off"}
     with (directory / "up.txt").open("wb") as out:
@@ -228,16 +256,15 @@ See = Callable[[Visit, str], None]
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For what a person should look at: FOOTNOTE_SCREENSHOTS, or a temporary one."""
-    given = os.environ.get("FOOTNOTE_SCREENSHOTS")
-    chosen = Path(given) if given else tmp_path_factory.mktemp("screens")
+    chosen = Path(PICTURES) if PICTURES else tmp_path_factory.mktemp("screens")
     chosen.mkdir(parents=True, exist_ok=True)
     return chosen
 
 
 @pytest.fixture(scope="session")
 def see(folder: Path) -> See:
-    """Takes pictures of a screen, and has axe check it: in each look if they are asked for, else in two of the four."""
-    looks = LOOKS if os.environ.get("FOOTNOTE_SCREENSHOTS") else LOOKS[::3]  # each width and each scheme once
+    """Has axe check a screen in two of the four looks; where pictures are asked for, in each, and takes them."""
+    looks = LOOKS if PICTURES else LOOKS[::3]  # each width and each scheme once
 
     def seeing(visit: Visit, name: str) -> None:
         page, before = visit.page, visit.page.viewport_size
@@ -247,7 +274,8 @@ def see(folder: Path) -> See:
             page.set_viewport_size({"width": width, "height": height})
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
             page.evaluate("() => document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
-            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
+            if PICTURES:
+                page.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
             found += [f"{width} {scheme} {each}" for each in violations(page)]
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut off at the side"
         page.set_viewport_size(before)

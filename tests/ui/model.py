@@ -27,6 +27,12 @@ class Model:
     refuses: bool = False  # the key of those who want vectors
     port: int = 0
 
+    def reset(self) -> None:
+        """Knows nothing, is quick, and takes each key."""
+        self.says.clear()
+        self.left.clear()
+        self.pause, self.refuses = 0.0, False
+
     def answer(self, prompt: str) -> str:
         question = prompt.rpartition("Question: ")[2]
         told = next((answer for part, answer in self.says.items() if part in question), UNKNOWN)

@@ -1,4 +1,4 @@
-// Run by tests/ui/test_files.py with the Node of Playwright's wheel.
+// Run by tests/api/test_page_files.py with the Node of Playwright's wheel.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blocks, cut, length, markdown, markup, wholeWords } from "../../api/static/ui/src/text.js";
