@@ -2,14 +2,14 @@
 
 Built beside the work: nothing is rewritten or locked.
 
-Revision ID: 0050
+Revision ID: 0049
 Revises: 0047
 """
 
 from alembic import op
 
-revision: str = "0050"
-down_revision: str | None = "0047"
+revision: str = "0049"
+down_revision: str | None = "0048"
 branch_labels: None = None
 depends_on: None = None
 
