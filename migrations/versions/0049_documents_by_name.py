@@ -3,7 +3,7 @@
 Built beside the work: nothing is rewritten or locked.
 
 Revision ID: 0049
-Revises: 0047
+Revises: 0048
 """
 
 from alembic import op
