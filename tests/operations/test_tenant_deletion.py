@@ -58,7 +58,8 @@ async def fill(rt: Runtime, tenant: str) -> None:
     """A row in every table, and documents that are ready, half done and deleted."""
     ids = await made_by(rt, tenant, TEXT)
     begun = await driving.accept(rt, tenant, driving.paragraphs(9), callback_url="http://127.0.0.1:1/")
-    assert await ingest.run_step(rt, begun.details.job.id, "chunk")
+    for step in ("chunk", "embed"):  # its vectors are stored apart until the chunks are
+        assert await ingest.run_step(rt, begun.details.job.id, step)
     await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone before."))
     await driving.ready(rt, tenant, "Gone with its collection.", collection="gone")
     await driving.remove_collection(rt, tenant, "gone")
