@@ -3,6 +3,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { get, may } from "../api.js";
 import { at } from "../router.js";
+import { counts } from "../live.js";
 import * as pages from "../pages.js";
 import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../talk.js";
 import { documents, files, unfinished } from "../uploads.js";
@@ -130,6 +131,7 @@ function Begin() {
   return html`<div class="begin">
     <div>
       <h1 tabindex="-1">${words.begin.title}</h1>
+      ${counts.value && html`<p class="lead">${words.begin.lead(documents.value)}</p>`}
       <${Examples} />
       <${Left} />
       <${Reading} most=${4} />

@@ -126,7 +126,7 @@ export const en = {
   },
   begin: {
     title: "What do you want to know?",
-    lead: (n) => `Asked of ${counted(n, "document", "documents")}. Every sentence of the answer shows where it stands.`,
+    lead: (n) => `Asked of ${counted(n, "document", "documents")}. Each sentence of an answer shows where it stands.`,
     suggested: "For example",
     about: (heading) => `What does it say about “${heading}”?`,
   },
@@ -154,7 +154,6 @@ export const en = {
   dismiss: (name) => `Remove ${name} from this list`,
 
   answer: {
-    label: "Answer",
     searching: "Searching",
     found: (passages, documents) => `Reading ${counted(passages, "passage", "passages")} of ${counted(documents, "document", "documents")}`,
     answering: "Answering",
@@ -199,7 +198,6 @@ export const en = {
     page: (n) => `p. ${n}`,
     notOnPage: "These words are not on the page:",
     notVerified: "not verified",
-    open: "Show on the page",
   },
   summary: {
     all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `${n === 2 ? "Both" : `All ${count(n)}`} footnotes stand on their pages to the letter.`),
@@ -220,7 +218,7 @@ export const en = {
     print: "Print",
     failed: "The browser did not allow it",
   },
-  passages: { title: "What was found", hide: "Hide what was found" },
+  passages: { title: "What was found" },
 
   page: {
     label: "Page",
@@ -251,7 +249,6 @@ export const en = {
     gone: "This document has been deleted.",
     empty: "No text was found on this page.",
     noPicture: "The picture of this page could not be made.",
-    footnotes: "Quote",
   },
 
   queue: {
