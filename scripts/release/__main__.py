@@ -58,6 +58,8 @@ def _make(given: argparse.Namespace, report: Report, directory: Path) -> None:
     report.done(f"tried in an empty environment: {trial.drive(installed, __version__)}")
     _describe(given, report, installed, directory)
     _audit(report)
+    if given.real and report.stops:
+        return
     _images(given, report, source)
     _sign(given, report, directory)
 
@@ -105,8 +107,6 @@ def _images(given: argparse.Namespace, report: Report, source: Path) -> None:
 def _sign(given: argparse.Namespace, report: Report, directory: Path) -> None:
     """Signs, and proves that a changed file is noticed."""
     key, signers = (given.key, SIGNERS) if given.real else signing.throwaway_key(directory)
-    if given.real and report.stops:
-        return
     count = signing.sign(DIST, key)
     signing.verify(DIST, signers)
     changed = Path(shutil.copytree(DIST, directory / "changed"))

@@ -38,7 +38,7 @@ def verify(directory: Path, signers: Path) -> None:
     checking = ("-Y", "verify", "-f", str(signers), "-I", SIGNER, "-n", NAMESPACE, "-s", str(directory / SIGNATURE))
     sums = (directory / SUMS).read_bytes()
     _ssh_keygen(*checking, given=sums)
-    signed = dict(reversed(line.split("  ", 1)) for line in sums.decode().splitlines())
+    signed = {name: digest for digest, name in (line.split("  ", 1) for line in sums.decode().splitlines())}
     found = _sums(directory)
     differ = sorted(each for each in signed | found if signed.get(each) != found.get(each))
     if differ:
