@@ -27,9 +27,11 @@ class Collected:
 class Collector:
     url: str = ""
     spans: list[Collected] = field(default_factory=list)
+    requests: int = 0  # with spans
     webhooks: int = 0
 
     def take(self, body: bytes) -> None:
+        self.requests += 1
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             told = {each.key: each.value.string_value for each in resource.resource.attributes}
             for scope in resource.scope_spans:

@@ -215,7 +215,8 @@ def _send(connection: Connection, statements: str) -> None:
 
 @asynccontextmanager
 async def engine_with_savepoints(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(Settings(_env_file=None, database_url=url), pool_size=2)
+    # A test is one transaction, which Postgres would end after a lease in which a busy machine let it do nothing.
+    engine = open_engine(Settings(_env_file=None, database_url=url, lease_seconds=3600), pool_size=2)
     engine.dialect.__class__ = Savepoints
     yield engine
     await engine.dispose()

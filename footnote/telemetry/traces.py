@@ -14,7 +14,6 @@ from footnote.settings import Settings
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-FLUSH_MILLISECONDS = 1000  # until spans are sent; a process that is killed loses as much
 _tracer: "Tracer | None" = None
 
 
@@ -34,7 +33,8 @@ def exporting(program: str, settings: Settings) -> Iterator[None]:
         raise SystemExit("OTEL_EXPORTER_OTLP_ENDPOINT is set: install `footnote[otel]`, or unset it.") from error
     provider = TracerProvider(resource=Resource.create({"service.name": f"footnote-{program}"}))
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=FLUSH_MILLISECONDS))
+    # As often as OTEL_BSP_SCHEDULE_DELAY says, by default each five seconds: a request takes as long as 20 spans.
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("footnote")
     try:
         yield

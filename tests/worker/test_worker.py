@@ -129,6 +129,7 @@ async def system(
             "FOOTNOTE_GENERATOR": "extractive",
             "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE": "true",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "500",
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1", "TMPDIR": str(directory)}
         ports = free_port(), free_port()
