@@ -1,7 +1,6 @@
 """Connections in the clear for httpcore's pool, on asyncio's own streams.
 
-httpcore's are those of anyio, which take two thirds of the processor time of a small request to a server nearby
-(docs/adr/0074).
+httpcore's own are those of anyio, which take more of the processor's time (docs/adr/0074).
 """
 
 import asyncio
@@ -69,8 +68,9 @@ class _PlainStream(httpcore2.AsyncNetworkStream):
             return
         with _told_as(httpcore2.WriteTimeout, httpcore2.WriteError):
             self._writer.write(buffer)
-            async with asyncio.timeout(timeout):
-                await self._writer.drain()
+            if self._writer.transport.get_write_buffer_size():
+                async with asyncio.timeout(timeout):
+                    await self._writer.drain()
 
     async def aclose(self) -> None:
         self._writer.close()
