@@ -119,7 +119,7 @@ def _routes(modules: Iterable[Any]) -> list[APIRoute]:
 
 
 def _route(app: DescribedApi, settings: Settings) -> None:
-    for module in ROUTES:
+    for module in (query, *(each for each in ROUTES if each is not query)):  # asked in this order: searches first
         app.include_router(module.router)
     for router in (module.router for module in OPENAI_ROUTES):
         app.include_router(router, include_in_schema=False)  # they have a document of their own

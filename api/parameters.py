@@ -25,7 +25,7 @@ def check(request: Request) -> None:
     if not request.query_params or is_below(request.url.path):
         return
     route: APIRoute = request.scope["route"]
-    known = dict(_parameters(route.dependant))
+    known = _known(route)
     problems = []
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
@@ -36,12 +36,21 @@ def check(request: Request) -> None:
         raise Invalid.in_fields(problems[:MOST_FIELDS])
 
 
+_known_by: dict[Any, dict[str, bool]] = {}
+
+
+def _known(route: APIRoute) -> dict[str, bool]:
+    """By name, whether it may have several values. Found once for each function, since it takes longer than a look."""
+    if route.endpoint not in _known_by:
+        _known_by[route.endpoint] = dict(_parameters(route.dependant))
+    return _known_by[route.endpoint]
+
+
 def _field(name: str) -> str:
     return clean(f"query.{name[:200]}")
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """Each name, and whether it may have several values."""
     for each in dependant.query_params:
         annotation: Any = each.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):

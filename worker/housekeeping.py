@@ -15,10 +15,11 @@ from footnote.telemetry import log
 from footnote.tenancy import audit_log, sessions, tallies, usage
 from footnote.webhooks import history
 
-Chore = Callable[[Runtime], Awaitable[None]]
+Chore = Callable[[Runtime], Awaitable[bool | None]]  # True: there may soon be more to do
 
 AWAY_SECONDS = 1.0  # until a chore is tried again for which Postgres was away
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
+SOON_SECONDS = 2.0
 
 
 class Housekeeping:
@@ -54,16 +55,15 @@ class Housekeeping:
             await asyncio.sleep(pause or seconds)
 
     async def _pause_after(self, chore: Chore) -> float | None:
-        """Does the chore. Returns the seconds until another try if it failed."""
+        """Does the chore. Returns the seconds until another try if it failed, or has more to do soon."""
         try:
-            await chore(self.rt)
+            return SOON_SECONDS if await chore(self.rt) else None
         except DatabaseAway:
             log.debug("housekeeping waits for Postgres")
             return AWAY_SECONDS
         except Exception:
             log.exception("housekeeping failed", chore=chore.__name__)
             return FAILED_SECONDS
-        return None
 
 
 async def _sweep(rt: Runtime) -> None:

@@ -1,6 +1,6 @@
 """The HNSW index of second vectors in a space: built when a swap has filled it, dropped when no swap needs it."""
 
-from footnote.embeddings.vector_index import WORTHWHILE, building, create, name_of
+from footnote.embeddings.vector_index import WORTHWHILE, building, create, name_of, yield_to_searches
 from footnote.models import EmbeddingSpace, ModelSwap
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -26,6 +26,7 @@ async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
         if connection is None:
             return False
         log.info("building an index of second vectors", space_id=space.id)
+        yield_to_searches(connection)
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # of a build that was killed
         await connection.execute(create(TABLE, space.id, space.dimensions, "CONCURRENTLY"))
         return True

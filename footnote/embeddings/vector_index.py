@@ -2,8 +2,9 @@
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
 its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
-Postgres it takes what searches leave (ADR 70). What is known of it stands in the row of the space, for operators;
-whether a search can use it is Postgres' own decision (ADR 66).
+Postgres a long build takes what searches leave (ADR 70); a short one is over sooner than it could yield (ADR 74). What
+is known of an index stands in the row of the space, for operators; whether a search can use it is Postgres' own
+decision (ADR 66).
 """
 
 import os
@@ -29,19 +30,32 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
 LONGEST_BUILD = 24 * 3600.0  # seconds
 RETRY_SECONDS = 3600.0  # after a build that failed: the disk is full, or memory is short
-NICE = 10  # of a build, where searches have 0: with all processors busy it gets a tenth of one
+SHORT = 20_000  # chunks that are indexed within seconds, in which searches have half of the machine
+NICE = 10  # of a longer build, where searches have 0: with all processors busy it gets a tenth of one
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
 # Chunks are counted where there is no index only. An index whose build was interrupted is there, but not valid.
 _LOOK = """
-SELECT s.id, s.dimensions, coalesce(i.indisvalid, false) AS valid
-FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
+SELECT s.id, s.dimensions, coalesce(i.indisvalid, false) AS valid, held.chunks
+FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id),
+LATERAL (
+    SELECT CASE WHEN NOT coalesce(i.indisvalid, false) THEN (
+        SELECT sum(t.chunks) FROM collection AS c, LATERAL (
+            SELECT chunks FROM tally WHERE tenant_id = c.tenant_id AND collection_id = c.id
+            UNION ALL SELECT chunks FROM tally_change WHERE tenant_id = c.tenant_id AND collection_id = c.id
+        ) AS t WHERE c.space_id = s.id
+    ) END AS chunks OFFSET 0
+) AS held
 WHERE CASE WHEN i.indisvalid THEN s.index_state <> 'ready' ELSE
-    (s.index_state <> 'failed' OR s.index_since < now() - make_interval(secs => $1))
-    AND (SELECT sum(t.chunks)
-         FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
-         WHERE c.space_id = s.id) >= $2
+    (s.index_state <> 'failed' OR s.index_since < now() - make_interval(secs => $1)) AND held.chunks >= $2
 END
+ORDER BY held.chunks NULLS FIRST
+"""
+# Whether there may soon be chunks enough: while documents are ingested.
+_GROWING = """
+SELECT EXISTS (SELECT FROM embedding_space WHERE index_state = 'none') AND EXISTS (
+    SELECT tenant_id FROM job WHERE state IN ('queued', 'running', 'waiting') AND NOT reingestion ORDER BY 1 LIMIT 1
+)
 """
 _NOTE = "UPDATE embedding_space SET index_state = $2, index_error = $3, index_since = now() WHERE id = $1"
 
@@ -53,22 +67,24 @@ async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
     await session.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**ready))
 
 
-async def build_due(rt: Runtime) -> None:
+async def build_due(rt: Runtime) -> bool:
     """Builds the indexes that are lacking or were interrupted, while chunks are read and written.
 
-    A builder that was killed leaves a complete index, which is noted, or an invalid one, which is built again.
+    A builder that was killed leaves a complete index, which is noted, or an invalid one, which is built again. Returns
+    whether another may be due soon.
     """
     async with rt.transaction() as session:
-        if not await (await driver(session)).fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
-            return
+        looking = await driver(session)
+        if not await looking.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+            return bool(await looking.fetchval(_GROWING))
     async with building(rt) as connection:
-        if connection is None:
-            return
-        for space_id, dimensions, valid in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
-            if valid:
-                await connection.execute(_NOTE, space_id, "ready", None)
-            else:
-                await _build(connection, space_id, dimensions)
+        if connection is not None:
+            for space_id, dimensions, valid, chunks in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+                if valid:
+                    await connection.execute(_NOTE, space_id, "ready", None)
+                else:
+                    await _build(connection, space_id, dimensions, chunks)
+    return False
 
 
 @asynccontextmanager
@@ -81,22 +97,23 @@ async def building(rt: Runtime) -> AsyncIterator["Connection | None"]:
     connection = await connect(rt.settings, statement_seconds=LONGEST_BUILD)
     try:
         alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
-        if alone:
-            await _yielding(connection)
+        if alone and _is_near(connection):
+            # Postgres builds with two more processes than one: on two processors, nothing else would run.
+            spare = max(0, (os.cpu_count() or 1) // 2 - 1)
+            await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
         yield connection if alone else None
     finally:
         connection.terminate()
 
 
-async def _yielding(connection: Connection) -> None:
-    """Gives a server on this machine less of it for what follows on the connection.
-
-    Postgres builds with two more processes than one: on two processors, nothing else would run.
-    """
-    if connection._transport.get_extra_info("socket").family == socket.AF_UNIX:
-        spare = max(0, (os.cpu_count() or 1) // 2 - 1)
-        await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
+def yield_to_searches(connection: Connection) -> None:
+    """Gives a server on this machine less of it, for all that follows on the connection."""
+    if _is_near(connection):
         _lower(connection.get_server_pid())
+
+
+def _is_near(connection: Connection) -> bool:
+    return bool(connection._transport.get_extra_info("socket").family == socket.AF_UNIX)
 
 
 def _lower(backend: int) -> None:
@@ -107,8 +124,10 @@ def _lower(backend: int) -> None:
             Path(f"/proc/{backend}/autogroup").write_text(str(NICE))
 
 
-async def _build(connection: Connection, space_id: int, dimensions: int) -> None:
+async def _build(connection: Connection, space_id: int, dimensions: int, chunks: int) -> None:
     log.info("building a vector index", space_id=space_id)
+    if chunks > SHORT:
+        yield_to_searches(connection)
     await connection.execute(_NOTE, space_id, "building", None)
     remove = f"DROP INDEX CONCURRENTLY IF EXISTS {name_of('chunk', space_id)}"
     try:

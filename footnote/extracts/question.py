@@ -81,12 +81,11 @@ class Asked:
 
 def understood(question: str) -> Asked:
     """The kind of thing that is asked for: that of the first pattern that fits, `fact` if none does."""
-    question = " ".join(folded(question[: 2 * LOOKED_AT]).replace("’", "'").split())[:LOOKED_AT]
-    asked = question.lower()
-    kind: Kind = next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
+    question = _plain(question)
+    asked, kind = question.lower(), _kind(question)
     subject, is_statement = "", _STATEMENT.fullmatch(asked) is not None
-    if kind == "acronym" or _WHAT_IS_SHORT.fullmatch(question):
-        kind, subject = "acronym", _short_form(question) or _subject(question)
+    if kind == "acronym":
+        subject = _explained(question)
     elif kind == "definition":
         subject = _subject(question)
         kind = "definition" if words(subject) else "fact"
@@ -103,6 +102,28 @@ def understood(question: str) -> Asked:
     return Asked(
         kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english
     )
+
+
+def abbreviation(question: str) -> str:
+    """What the question asks to be spelled out; empty for questions of other kinds."""
+    question = _plain(question)
+    return _explained(question) if _kind(question) == "acronym" else ""
+
+
+def _plain(question: str) -> str:
+    return " ".join(folded(question[: 2 * LOOKED_AT]).replace("’", "'").split())[:LOOKED_AT]
+
+
+def _kind(question: str) -> Kind:
+    """That of the first pattern that fits."""
+    if _WHAT_IS_SHORT.fullmatch(question):
+        return "acronym"
+    asked = question.lower()
+    return next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
+
+
+def _explained(question: str) -> str:
+    return _short_form(question) or _subject(question)
 
 
 def meaning(text: str) -> frozenset[str]:

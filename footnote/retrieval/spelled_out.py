@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.extracts.defining import spells_out
-from footnote.extracts.question import understood
+from footnote.extracts.question import abbreviation
 from footnote.models import chunk_id
 from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
@@ -70,8 +70,8 @@ def wanted(query: "Query") -> str:
     """The abbreviation that the question asks the meaning of; empty for other questions."""
     if query.mode == "vector":
         return ""
-    asked = understood(query.text)
-    return asked.subject if asked.kind == "acronym" and _SHORT.fullmatch(asked.subject) else ""
+    short = abbreviation(query.text)
+    return short if _SHORT.fullmatch(short) else ""
 
 
 async def spelled_out(session: AsyncSession, query: "Query", place: ResolvedScope, short: str) -> "Sequence[Hit]":

@@ -131,8 +131,9 @@ def _of_grammar(word: str) -> tuple[str, ...]:
     """The words of grammar that it stands for."""
     if word in _CONTRACTIONS:
         return tuple(_CONTRACTIONS[word].split())
-    alike = (each for each in _FREQUENT if sorted(each) == sorted(word) or len(word) >= SHORT)
-    near = [each for each in alike if len(each) - len(word) in (0, 1) and words.distance(word, each) == 1]
+    long = [each for each in _FREQUENT if len(each) - len(word) in (0, 1)]
+    alike = long if len(word) >= SHORT else [each for each in long if sorted(each) == sorted(word)]
+    near = [each for each in alike if words.distance(word, each) == 1]
     return (min(near, key=lambda each: (sorted(each) != sorted(word), each)),) if near else ()
 
 
@@ -206,6 +207,7 @@ def _splits(word: str) -> Iterator[tuple[str, str]]:
                 yield head, word[at:]
 
 
+@lru_cache(maxsize=16384)
 def _is_word(word: str) -> bool:
     """Whether it is in the dictionary, or grammar, or another form of what is."""
     if word in _CONTRACTIONS or word in grammar.GRAMMAR or word in grammar.GERMAN:

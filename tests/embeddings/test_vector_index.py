@@ -143,12 +143,38 @@ async def test_a_build_that_fails_leaves_nothing_and_is_tried_again_later(
     assert (await noted(filled))[0] == "ready"
 
 
-async def test_a_build_leaves_the_machine_to_searches(committing_rt: Runtime) -> None:
-    connection = await connect(committing_rt.settings)
-    try:
-        await vector_index._yielding(connection)
+async def test_a_long_build_leaves_the_machine_to_searches(filled: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
+    lowered: list[int] = []
+    monkeypatch.setattr(vector_index, "_lower", lowered.append)
+    await vector_index.build_due(filled)
+    assert lowered == [], "a short one is soon over"
+    async with filled.operator.transaction() as session:
+        await session.execute(text(f"DROP INDEX {vector_index.name_of('chunk', 1)}"))
+        await session.execute(text("UPDATE embedding_space SET index_state = 'none'"))
+    monkeypatch.setattr(vector_index, "SHORT", 2)
+    await vector_index.build_due(filled)
+    assert len(lowered) == 1
+
+
+async def test_a_build_takes_one_process_of_low_priority(committing_rt: Runtime) -> None:
+    async with vector_index.building(committing_rt) as connection:
+        assert connection is not None
+        vector_index.yield_to_searches(connection)
         assert os.getpriority(os.PRIO_PROCESS, connection.get_server_pid()) >= vector_index.NICE
         workers = int(await connection.fetchval("SHOW max_parallel_maintenance_workers"))
         assert workers < (os.cpu_count() or 1)
-    finally:
-        connection.terminate()
+
+
+async def test_chunks_count_at_once_and_more_are_looked_for_while_documents_are_ingested(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt, tenant = committing_rt, await driving.new_tenant(committing_rt)
+    await driving.ready(rt, tenant, "A text about the whale.")
+    assert not await vector_index.build_due(rt), "nothing is ingested"
+    await driving.accept(rt, tenant, b"A text about the siren.", "siren.txt")
+    assert await vector_index.build_due(rt)
+    monkeypatch.setattr(vector_index, "WORTHWHILE", 1)
+    await vector_index.build_due(rt)
+    assert await noted(rt) == ("ready", None), "though nothing was folded"
+    assert not await vector_index.build_due(rt)
