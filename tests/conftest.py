@@ -336,15 +336,31 @@ async def people(rt: Runtime, ours: str) -> AsyncIterator[dict[str, Person]]:
 
 
 _APPS: dict[str, FastAPI] = {}
+_IDLE: dict[str, FastAPI] = {}
 
 
 def _app_over(rt: Runtime) -> FastAPI:
     """One app for all tests with the same settings: FastAPI takes a sixth of a second to build the routes of each."""
-    own = {"database_url", "redis_url", "storage_url", "data_dir"}
-    chosen = rt.settings.model_dump_json(exclude=own)
+    chosen = _chosen(rt)
     app = _APPS[chosen] = _APPS.get(chosen) or create_app(runtime=rt)
     app.state.runtime = rt
     return app
+
+
+@asynccontextmanager
+async def running_app(rt: Runtime) -> AsyncIterator[FastAPI]:
+    """An app that has started; also one for all tests with the same settings, unless it runs already."""
+    chosen = _chosen(rt)
+    app = _IDLE.pop(chosen, None) or create_app(runtime=rt)
+    app.state.runtime = rt
+    async with app.router.lifespan_context(app):
+        yield app
+    _IDLE[chosen] = app
+
+
+def _chosen(rt: Runtime) -> str:
+    """The settings that an app depends on."""
+    return rt.settings.model_dump_json(exclude={"database_url", "redis_url", "storage_url", "data_dir"})
 
 
 @pytest.fixture
