@@ -139,6 +139,8 @@ def work(session: pytest.Session, parent: Connection, parents: Connection) -> No
                     after = session if following is None else session.items[following]
                     hook.pytest_runtest_protocol(item=session.items[number], nextitem=after)
                     parent.send(None)
+                    if session.shouldfail:  # as often as --maxfail says
+                        return
         finally:
             session._setupstate.teardown_exact(None)
 
