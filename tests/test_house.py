@@ -6,6 +6,7 @@ import re
 import tokenize
 import tomllib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,14 @@ NOT_PLAIN = (
 )
 
 
+@cache
+def definitions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(path.read_text())
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in definitions(path) if not isinstance(node, ast.ClassDef)]
 
 
 def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -63,7 +69,7 @@ def test_a_public_class_name_stands_once():
         node.name
         for path in CODE
         if path.relative_to(ROOT).parts[0] in ("footnote", "api", "worker")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in definitions(path)
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [each for each, count in names.items() if count > 1] == []

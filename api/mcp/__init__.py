@@ -97,6 +97,7 @@ class McpEndpoint:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        self._opening = self._running = None
 
 
 def _session_manager(settings: Settings) -> Any:

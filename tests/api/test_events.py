@@ -12,7 +12,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from api.app import create_app
 from api.routes import events as routes
 from footnote.database.engine import connect
 from footnote.documents import changes, deletion
@@ -21,6 +20,7 @@ from footnote.jobs import scheduling
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
+from tests.conftest import running_app
 
 pytestmark = pytest.mark.anyio
 Event = tuple[str, str, dict[str, Any]]  # id, name, data
@@ -105,8 +105,7 @@ class Api:
 @pytest.fixture
 async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
     rt = replace(committing_rt, stopping=asyncio.Event())
-    app = create_app(runtime=rt)
-    async with app.router.lifespan_context(app):
+    async with running_app(rt) as app:
         yield Api(app, rt, await driving.new_tenant(rt))
 
 

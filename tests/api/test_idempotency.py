@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from sqlalchemy import func, select, update
 
-from api.app import create_app
 from footnote.database.clock import from_now
 from footnote.documents import idempotency, objects
 from footnote.models import Document, IdempotencyKey, Job, Version
@@ -17,6 +16,7 @@ from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
 from tests.api.test_uploads import END, MULTIPART, PNG, TEXT, file_part, part
+from tests.conftest import running_app
 from tests.stored import in_store, named, settled
 
 pytestmark = pytest.mark.anyio
@@ -55,14 +55,11 @@ async def serving(rt: Runtime) -> AsyncIterator[Api]:
     tenant_id = await driving.new_tenant(rt)
     async with rt.transaction() as session:
         _, secret = await keys.create(session, tenant_id, "writer")
-    app = create_app(runtime=rt)
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {secret}"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client,
-    ):
-        yield Api(rt, tenant_id, client)
+    async with running_app(rt) as app:
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
+            yield Api(rt, tenant_id, client)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
-from api.app import create_app
 from footnote.database.clock import from_now
 from footnote.documents import idempotency
 from footnote.errors import Conflict, DatabaseAway
@@ -20,6 +19,7 @@ from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_idempotency import KEY, Api, refused, serving
 from tests.api.test_uploads import END, MULTIPART, TEXT, file_part
+from tests.conftest import running_app
 from tests.fakes import FakeEmbedder
 from tests.stored import hold_often, in_store, named, settled
 
@@ -214,13 +214,12 @@ class Lossy(Runtime):
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_commit_without_an_answer_is_made_good_by_the_same_request(api: Api, before: bool) -> None:
     lossy = type("", (Lossy,), {"before": before})(**vars(api.rt))
-    app = create_app(runtime=lossy)
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=api.client.headers) as client,
-    ):
-        answer = await client.post("/v1/documents", files={"file": ("a.txt", TEXT)}, headers=KEY)
+    async with running_app(lossy) as app:
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(
+            transport=transport, base_url="http://footnote", headers=api.client.headers
+        ) as client:
+            answer = await client.post("/v1/documents", files={"file": ("a.txt", TEXT)}, headers=KEY)
     refused(answer, 503, "database_unavailable")
     assert await api.count(Document) == [0 if before else 1]
     again = await api.post()
