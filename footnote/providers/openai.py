@@ -9,9 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Se
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from typing import Any
 
-import httpcore2
 import httpx2
-from httpx2 import Timeout
+from httpx2 import ConnectTimeout, Timeout
 
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
 from footnote.providers import (
@@ -282,7 +281,7 @@ def _sdk() -> Any:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Translates the errors of the SDK, httpx and httpcore into ours: permanent or temporary, and when to retry."""
+    """Translates the SDK's errors and httpx's into ours: permanent or temporary, and when to retry."""
     try:
         with _refusals():
             yield
@@ -299,16 +298,14 @@ def _errors() -> Iterator[None]:
 def _failure(error: Exception) -> FootnoteError | None:
     """What an error says of the provider that was asked; None: it says nothing of it."""
     sdk = _sdk()
-    unreached = [httpx2.TransportError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError]
-    late = [httpx2.TimeoutException, httpcore2.TimeoutException]
-    unconnected = (httpx2.ConnectTimeout, httpcore2.ConnectTimeout)
+    unreached, late = [httpx2.TransportError], [httpx2.TimeoutException]
     wrong = [httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError]
     if sdk:
         for kinds, of_sdk in ((unreached, "APIConnectionError"), (late, "APITimeoutError"), (wrong, "OpenAIError")):
             kinds.append(getattr(sdk, of_sdk))
     if isinstance(error, tuple(unreached)):
-        connected = not isinstance(error, unconnected) and not isinstance(error.__cause__, unconnected)
-        if isinstance(error, tuple(late)) and connected:
+        unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
+        if isinstance(error, tuple(late)) and not unconnected:
             return TimedOut("provider_timeout", retry_after=5)
         return Unavailable("provider_unavailable", "The provider could not be reached.")
     return Unavailable("provider_bad_response") if isinstance(error, tuple(wrong)) else None
