@@ -124,7 +124,7 @@ async def test_a_search_by_index_finds_as_much_as_without_the_pooler(
     async with committing(straight) as rt:
         tenant_id = await driving.new_tenant(rt)
         chance = np.random.default_rng(3)
-        await seeding.sow(rt, tenant_id, [Seed({}, chance.normal(size=(2, DIMENSIONS))) for _ in range(300)])
+        await seeding.sow(rt, tenant_id, [Seed({}, list(chance.normal(size=(2, DIMENSIONS)))) for _ in range(300)])
         exact = await nearest(rt, tenant_id)
         monkeypatch.setattr(vector_leg, "EXACT_CHUNKS", 10)
         direct = await nearest(rt, tenant_id)

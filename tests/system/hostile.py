@@ -105,7 +105,7 @@ async def run(files: list[Hostile], real: list[Path], keep_logs: Path | None) ->
     settings = {"FOOTNOTE_EMBEDDER": "openai", "OPENAI_API_KEY": "none"}
     async with (
         edges.serving(provider.answer) as url,
-        Stack(keep_logs, **settings, OPENAI_BASE_URL=f"{url}/v1") as stack,
+        Stack(keep_logs, pgbouncer=False, **settings, OPENAI_BASE_URL=f"{url}/v1") as stack,
     ):
         await stack.ready()
         worker = await until(lambda: asyncio.to_thread(stack.worker), 60, "the worker is there")

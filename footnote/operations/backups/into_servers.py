@@ -8,6 +8,7 @@ import asyncio
 import subprocess
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -75,7 +76,7 @@ def _direct(settings: Settings) -> str:
     return tools.libpq_url(settings.database_direct_url or settings.database_url or "")
 
 
-async def _asked(url: str, question: str) -> object:
+async def _asked(url: str, question: str) -> Any:
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetchval(question)

@@ -149,7 +149,7 @@ async def product(fake: Provider, keep_logs: Path | None = None, **settings: str
         "NO_PROXY": "127.0.0.1",
         "FOOTNOTE_METRICS_PORT": str(free_ports(3)[0]),
     }
-    async with Stack(keep_logs, **(given | settings)) as stack:
+    async with Stack(keep_logs, pgbouncer=False, **(given | settings)) as stack:
         await stack.ready()
         on = Product(stack)
         async with on.client:
