@@ -207,7 +207,7 @@ def _splits(word: str) -> Iterator[tuple[str, str]]:
                 yield head, word[at:]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _is_word(word: str) -> bool:
     """Whether it is in the dictionary, or grammar, or another form of what is."""
     if word in _CONTRACTIONS or word in grammar.GRAMMAR or word in grammar.GERMAN:
