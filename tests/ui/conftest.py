@@ -1,6 +1,5 @@
 """The product as `footnote up` starts it, a scripted model, and a browser that notices what a page must not do."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +29,10 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from typer.testing import CliRunner
 
+from footnote.cli import app as cli
 from footnote.local_stack.lock import holder
-from footnote.operations import bootstrap
-from footnote.settings import Settings
 from tests import ROOT
 from tests.ui.model import Model, answering
 
@@ -87,6 +86,23 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+T = TypeVar("T")
+
+
+def aside(work: Callable[[], T]) -> T:
+    """What it returns, from another thread: in this one runs Playwright's event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
+def until(page: Page, what: Callable[[], bool], seconds: float = 120) -> None:
+    """The browser's requests are only looked at while it is waited for."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(200)
+
+
 @dataclass
 class Product:
     """A running installation, driven by its command line and by its API."""
@@ -96,21 +112,18 @@ class Product:
     pid: int = 0
 
     def run(self, *arguments: str, **variables: str) -> str:
-        command = [sys.executable, "-m", "footnote", *arguments]
-        environment = self.environment | variables
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
+        """What the command line says; in this process, for a new one imports for a second."""
+        done = aside(lambda: CliRunner().invoke(cli, arguments, env=self.environment | variables))
+        assert done.exit_code == 0, done.output
         return done.stdout
-
-    @property
-    def settings(self) -> Settings:
-        """Of a program for the operator beside it."""
-        data_dir = Path(self.environment["FOOTNOTE_DATA_DIR"])
-        return Settings(_env_file=None, data_dir=data_dir, database_url=holder(data_dir)["database_url"])
 
     def new_tenant(self, name: str) -> str:
         """Its first key."""
-        return aside(bootstrap.create_tenant(self.settings, name))[1]
+        return next(word for word in self.run("tenants", "create", name).split() if word.startswith("fn_"))
+
+    @property
+    def database_url(self) -> str:
+        return str(holder(Path(self.environment["FOOTNOTE_DATA_DIR"]))["database_url"])
 
     def call(self, key: str, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -137,15 +150,6 @@ class Product:
             assert time.monotonic() < deadline, status
             time.sleep(0.2)
         return document_id
-
-
-T = TypeVar("T")
-
-
-def aside(work: Coroutine[Any, Any, T]) -> T:
-    """The result, from an event loop in another thread: in this one there is Playwright's."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture(scope="package")
@@ -209,6 +213,18 @@ class Visit:
 
     def open(self, path: str) -> None:
         self.page.goto(self.product.url + path)
+
+    def follow(self, path: str) -> None:
+        """As a link of the page, which is not loaded again."""
+        self.page.evaluate(
+            """path => {
+                const link = Object.assign(document.createElement("a"), {href: path});
+                document.body.append(link);
+                link.click();
+                link.remove();
+            }""",
+            path,
+        )
 
     def log_in(self, key: str) -> None:
         code = self.product.call(key, "POST", "/v1/session/codes")["code"]

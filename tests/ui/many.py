@@ -1,11 +1,7 @@
-"""Ten thousand documents of a tenant in the database of a running product: `python -m tests.ui.many TENANT`."""
-
-import asyncio
-import sys
+"""Ten thousand documents of a tenant in the database of a running product."""
 
 from sqlalchemy import text
 
-from footnote.cli.processes import with_database
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 from footnote.tenancy import tallies
@@ -42,12 +38,9 @@ _ROWS = (
 )
 
 
-async def fill(settings: Settings, tenant_id: str) -> None:
-    async with open_runtime(settings) as rt, rt.transaction() as session:
+async def fill(database_url: str, tenant_id: str) -> None:
+    settings = Settings(_env_file=None, database_url=database_url)
+    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
         for statement in _ROWS:
             await session.execute(text(statement.format(tenant=tenant_id, count=COUNT, failed=FAILED)))
         await tallies.fold(session)
-
-
-if __name__ == "__main__":
-    asyncio.run(fill(with_database(), sys.argv[1]))

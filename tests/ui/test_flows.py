@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import REPORT, Arrive, Product, See, Visit, violations
+from tests.ui.conftest import REPORT, Arrive, Product, See, Visit, until, violations
 from tests.ui.model import Model
 
 pytestmark = pytest.mark.stack
@@ -137,7 +136,6 @@ LIT = """async n => {
 
 def test_a_footnote_is_one_key_away_and_quick(asking: Visit, folder: Path) -> None:
     page = asking.page
-    page.wait_for_timeout(500)  # the pages are fetched ahead while a person reads
     first = page.evaluate(LIT, "1")
     again = min(page.evaluate(LIT, n) for n in ("2", "1", "2", "1", "2"))
     (folder / "lit.txt").write_text(f"footnote to lit page: {first:.0f} ms, again {again:.0f} ms at best of five")
@@ -249,14 +247,21 @@ def test_text_of_documents_is_only_ever_text(product: Product, arrive: Arrive, m
     see(visit, "hostile")
 
 
+def press_until(page: Page, key: str, there: str) -> None:
+    for _ in range(100):
+        if page.evaluate(there):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(there)
+
+
 def test_by_keyboard_alone_from_the_entrance_to_the_lit_page(arrive: Arrive, harbour: str, model: Model) -> None:
     model.says["northern channel"] = ANSWER
     visit = arrive()
     page, press = visit.page, visit.page.keyboard.press
     visit.open("/")
     page.get_by_label("API key").wait_for()
-    while page.evaluate("document.activeElement.name") != "key":
-        press("Tab")
+    press_until(page, "Tab", "document.activeElement.name === 'key'")
     page.keyboard.type(harbour)
     press("Enter")
     page.get_by_role("textbox", name="Question").wait_for()
@@ -267,8 +272,7 @@ def test_by_keyboard_alone_from_the_entrance_to_the_lit_page(arrive: Arrive, har
     press("Enter")
     page.locator("article[data-phase=done]").wait_for(timeout=60_000)
     expect(page.get_by_role("textbox", name="Question")).to_be_focused()
-    while page.evaluate("document.activeElement.className.split(' ')[0]") != "ref":
-        press("Shift+Tab")
+    press_until(page, "Shift+Tab", "document.activeElement.classList.contains('ref')")
     press("Enter")
     assert lit(page)
     key, other = ("n", "#fn2") if page.url.endswith("#fn1") else ("p", "#fn1")
@@ -314,33 +318,26 @@ def test_stop_keeps_what_came_and_stops_the_model(
 ) -> None:
     # Until a process knows that a model gives sources, it shows nothing of its answers before they are whole.
     model.says["northern channel"] = ANSWER
-    for number in range(6):
-        product.call(
-            harbour, "POST", "/v1/query", {"question": f"Was the northern channel open again in year {number}?"}
-        )
+    product.call(harbour, "POST", "/v1/query", {"question": ASKED})
     model.says["slowly"] = "word " * 400
     model.pause = 0.1
     model.left.clear()
-    try:
-        visit = arrive(harbour)
-        page = visit.page
-        page.get_by_role("textbox", name="Question").fill("How much sand did two dredgers take out, slowly?")
-        page.keyboard.press("Enter")
-        expect(page.locator("article[data-phase=writing] .a")).to_contain_text("word")
-        page.get_by_role("button", name="Stop").click()
-        expect(page.locator("article")).to_contain_text("Stopped here.")
-        expect(page.locator("article .a")).to_contain_text("word")
-        assert model.left.wait(10), "the model's connection closes"
-        expect(page).to_have_url(re.compile("/c/cnv_[^/]+/msg_"), timeout=60_000)
-        stored = f"/v1/conversations/{product.call(harbour, 'GET', '/v1/conversations?limit=1')['data'][0]['id']}"
-        while "word" not in str(product.call(harbour, "GET", stored)):
-            time.sleep(0.1)
-        page.reload()
-        expect(page.locator("article[data-phase=stopped]")).to_contain_text("Stopped here.")
-        expect(page.locator("article .a")).to_contain_text("word")
-        see(visit, "stopped")
-    finally:
-        model.pause = 0.0
+    visit = arrive(harbour)
+    page = visit.page
+    page.get_by_role("textbox", name="Question").fill("How much sand did two dredgers take out, slowly?")
+    page.keyboard.press("Enter")
+    expect(page.locator("article[data-phase=writing] .a")).to_contain_text("word")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("article")).to_contain_text("Stopped here.")
+    expect(page.locator("article .a")).to_contain_text("word")
+    assert model.left.wait(10), "the model's connection closes"
+    expect(page).to_have_url(re.compile("/c/cnv_[^/]+/msg_"), timeout=60_000)
+    stored = f"/v1/conversations/{product.call(harbour, 'GET', '/v1/conversations?limit=1')['data'][0]['id']}"
+    until(page, lambda: "word" in str(product.call(harbour, "GET", stored)))
+    page.reload()
+    expect(page.locator("article[data-phase=stopped]")).to_contain_text("Stopped here.")
+    expect(page.locator("article .a")).to_contain_text("word")
+    see(visit, "stopped")
 
 
 def test_a_revoked_key_ends_the_session_and_what_was_typed_stays(

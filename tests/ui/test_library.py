@@ -1,26 +1,23 @@
 """The library, files that are added, one stream for all tabs, and every state, in a real browser."""
 
+import asyncio
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, FilePayload, Page, Request, expect
 
-from tests import ROOT
-from tests.ui.conftest import REPORT, Arrive, Product, See
+from tests.ui.conftest import REPORT, Arrive, Product, See, aside, until
+from tests.ui.many import fill
 from tests.ui.model import Model
 
 pytestmark = pytest.mark.stack
 
-FILES = 40  # of the folder; two of them are broken
-BEFORE = 15  # are sent before the reload
+FILES = 30  # of the folder; two of them are broken
+BEFORE = 10  # are sent before the reload
 ARRIVED = re.compile(r"/v1/documents$")
 
 
@@ -44,14 +41,6 @@ def listed(product: Product, key: str, **query: str) -> Any:
     return product.call(key, "GET", f"/v1/documents?limit=100&{given}")
 
 
-def until(page: Page, what: Callable[[], bool], seconds: float = 120) -> None:
-    """The browser's requests are only looked at while it is waited for."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(200)
-
-
 def choose_folder(page: Page, button: str, folder: Path) -> None:
     page.locator("label", has_text=button).locator("input").set_input_files(folder)
 
@@ -62,7 +51,7 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     key = product.new_tenant("folder")
     visit = arrive(key)
     page = visit.page
-    visit.open("/library")
+    visit.follow("/library")
     expect(page.get_by_text("What you add is listed here")).to_be_visible()
     see(visit, "library-empty")
     sent: list[str] = []
@@ -121,13 +110,13 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     page.on("request", lambda each: again.append(each))
     choose_folder(page, "Add folder", reports)
     page.get_by_role("button", name=f"Add {FILES}").click()
-    until(
-        page, lambda: len([each for each in again if each.method == "POST" and ARRIVED.search(each.url)]) >= 2
-    )  # those that failed
-    page.wait_for_timeout(1000)
-    assert len([each for each in again if each.method == "POST" and ARRIVED.search(each.url)]) == 2, (
-        "what is there is not sent"
-    )
+    until(page, lambda: len(posted(again)) >= 2)  # those that failed
+    expect(page.locator(".sending")).to_have_count(0)
+    assert len(posted(again)) == 2, "what is there is not sent"
+
+
+def posted(requests: list[Request]) -> list[str]:
+    return [each.url for each in requests if each.method == "POST" and ARRIVED.search(each.url)]
 
 
 def test_one_stream_serves_all_tabs_and_another_takes_over(product: Product, arrive: Arrive) -> None:
@@ -161,7 +150,7 @@ def test_a_document_says_what_was_read_and_leaves_a_receipt(product: Product, ar
     product.add(key, REPORT.name, REPORT.read_bytes(), external_id="report")
     visit = arrive(key)
     page = visit.page
-    visit.open("/library")
+    visit.follow("/library")
     page.get_by_role("link", name=REPORT.name).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(REPORT.name)
     expect(page.get_by_role("main")).to_contain_text("Three pages, ")
@@ -197,14 +186,14 @@ def test_many_are_changed_at_once_and_only_by_those_who_may(product: Product, ar
         product.add(key, f"note {n}.md", f"# Note {n}\n\nThe lamp {n} burns.".encode())
     reader = product.call(key, "POST", "/v1/keys", {"name": "reader", "scopes": ["read"]})["secret"]
     seen = arrive(reader)
-    seen.open("/library")
+    seen.follow("/library")
     expect(seen.page.locator(".row a")).to_have_count(4)
     for name in ("Add files", "Delete", "Read again"):
         expect(seen.page.get_by_text(name)).to_have_count(0)
     expect(seen.page.get_by_role("checkbox")).to_have_count(0)
     visit = arrive(key)
     page = visit.page
-    visit.open("/library?sort=name")
+    visit.follow("/library?sort=name")
     page.locator(".row a").first.wait_for()
     page.keyboard.press("j")
     page.keyboard.press("Space")
@@ -248,7 +237,7 @@ def test_the_page_goes_on_when_the_api_was_killed(product: Product, arrive: Arri
     key = product.new_tenant("killed")
     visit = arrive(key)
     page = visit.page
-    visit.open("/library")
+    visit.follow("/library")
     page.get_by_text("What you add is listed here").wait_for()
     killed = api_processes(product)
     assert killed
@@ -273,12 +262,11 @@ STEP = """step => new Promise((resolve) => {
 
 def test_ten_thousand_documents_scroll(product: Product, arrive: Arrive, see: See, folder: Path) -> None:
     key = product.new_tenant("many")
-    found = next(line.split()[0] for line in product.run("tenants", "list").splitlines() if line.endswith(" many"))
-    command = [sys.executable, "-m", "tests.ui.many", found]
-    subprocess.run(command, env=product.environment, cwd=ROOT, check=True, timeout=120)
+    tenant_id = product.call(key, "GET", "/v1/session")["tenant_id"]
+    aside(lambda: asyncio.run(fill(product.database_url, tenant_id)))
     visit = arrive(key)
     page = visit.page
-    visit.open("/library")
+    visit.follow("/library")
     expect(page.locator(".row a").first).to_have_text("report 10000.pdf")
     expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", "10001")
     assert page.locator(".row").count() < 80, "only what is seen is drawn"

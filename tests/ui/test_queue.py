@@ -20,26 +20,24 @@ def test_a_provider_that_refuses_its_key_is_named_and_mended(
     chosen = {"name": "away", "embedding": {"provider": "openai", "model": "vectors"}}
     product.call(key, "POST", "/v1/collections", chosen)
     model.refuses = True
-    try:
-        for number in range(3):
-            product.send(key, f"log {number}.md", f"# Log {number}\n\nThe lamp burns.".encode(), collection="away")
-        product.send(key, "broken.pdf", b"%PDF-1.7 and then nothing that is a PDF")
-        visit = arrive(key)
-        page = visit.page
-        page.get_by_role("link", name="Queue").click()
-        failures = page.get_by_role("region", name="Why things failed")
-        expect(failures.get_by_role("listitem")).to_have_count(2, timeout=60_000)
-        expect(failures).to_contain_text("provider_rejected, at embed")
-        see(visit, "queue-failed")
-        failures.get_by_role("link", name=re.compile("damaged")).click()
-        expect(page.locator("tbody tr")).to_have_count(1)
-        expect(page).to_have_url(re.compile(r"/queue\?step=chunk&error="))
-        page.reload()
-        expect(page.locator("tbody tr")).to_contain_text("broken.pdf")
-        page.go_back()
-        expect(page.locator("tbody tr")).to_have_count(4)
-    finally:
-        model.refuses = False
+    for number in range(3):
+        product.send(key, f"log {number}.md", f"# Log {number}\n\nThe lamp burns.".encode(), collection="away")
+    product.send(key, "broken.pdf", b"%PDF-1.7 and then nothing that is a PDF")
+    visit = arrive(key)
+    page = visit.page
+    page.get_by_role("link", name="Queue").click()
+    failures = page.get_by_role("region", name="Why things failed")
+    expect(failures.get_by_role("listitem")).to_have_count(2, timeout=60_000)
+    expect(failures).to_contain_text("provider_rejected, at embed")
+    see(visit, "queue-failed")
+    failures.get_by_role("link", name=re.compile("damaged")).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"/queue\?step=chunk&error="))
+    page.reload()
+    expect(page.locator("tbody tr")).to_contain_text("broken.pdf")
+    page.go_back()
+    expect(page.locator("tbody tr")).to_have_count(4)
+    model.refuses = False
     failures.get_by_role("button", name="Retry all three").click()
     expect(failures.get_by_role("listitem")).to_have_count(1, timeout=60_000)
     expect(page.get_by_role("status").filter(has_text="Three files are read again")).to_have_count(1)
@@ -118,21 +116,26 @@ def test_formats_without_pictures_are_shown_as_they_are_built(
     key, ids = library
     visit = arrive(key)
     page = visit.page
-    for name, id_ in ids.items():
-        visit.open(f"/d/{id_}/p/1")
+
+    def show(name: str) -> None:
+        visit.follow(f"/d/{ids[name]}/p/1")
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
         page.locator(".pagetext").wait_for()
+
+    for name in ids:
+        show(name)
         see(visit, f"text-{Path(name).suffix[1:]}")
-    visit.open(f"/d/{ids['boats.docx']}/p/1")
+    show("boats.docx")
     expect(page.get_by_role("heading", level=2)).to_have_text("Boat orders")
     expect(page.get_by_role("heading", level=3)).to_have_text(["Signing out", "The boats"])
     expect(page.get_by_role("listitem")).to_have_count(3)
     expect(page.get_by_role("columnheader")).to_have_text(["boat", "length", "crew"])
-    visit.open(f"/d/{ids['weather.md']}/p/1")
+    show("weather.md")
     expect(page.locator(".pagetext :is(h2, h3, h4)")).to_have_text(
         ["Weather notes", "Barometer", "Storm warning", "Wind"]
     )
     expect(page.locator(".pagetext strong")).to_have_text("three-hour intervals")
-    visit.open(f"/d/{ids['stores.xlsx']}/p/1")
+    show("stores.xlsx")
     head = page.get_by_role("columnheader", name="item")
     assert head.evaluate("each => getComputedStyle(each).position") == "sticky"
     expect(page.locator("tbody tr").first.get_by_role("cell")).to_have_text(
