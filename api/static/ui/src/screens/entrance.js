@@ -1,6 +1,6 @@
 /** Where no one is logged in: a code in the address is traded, or a key is asked for. */
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
 import { enter, me, recognise } from "../api.js";
 import { at, go } from "../router.js";
 import { words } from "../words.js";
@@ -29,8 +29,6 @@ export function Entrance({ over }) {
   useEffect(() => {
     if (code) trade({ code });
   }, []);
-  const field = useRef();
-  useEffect(() => field.current?.focus(), [busy]);
   const submit = (event) => {
     event.preventDefault();
     const key = event.target.elements.key.value.trim();
@@ -45,7 +43,7 @@ export function Entrance({ over }) {
       : html`<p>${words.enter.how} <code>${words.enter.command}</code>${", "}${words.enter.or}</p>
           <form onSubmit=${submit}>
             <div class="ask">
-              <input name="key" ref=${field} type="password" autocomplete="current-password" spellcheck="false" aria-label=${words.enter.key} placeholder=${words.enter.key} />
+              <input name="key" type="password" autocomplete="current-password" spellcheck="false" aria-label=${words.enter.key} placeholder=${words.enter.key} />
               <button type="submit" class="act">${words.enter.open}</button>
             </div>
           </form>
