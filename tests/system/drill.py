@@ -142,7 +142,10 @@ def _is_free(descriptor: int) -> bool:
 def refuses_a_flipped_byte(backups: Path, data_dir: Path) -> int:
     """One byte of each kind of file that a restore may use, in turn; how many."""
     newest = max(each.name for each in backups.glob("2*Z"))
-    used = [each for part in (newest, "wal") for each in sorted((backups / part).rglob("*")) if each.is_file()]
+    first = json.loads((backups / newest / "manifest.json").read_text())["first_segment"]
+    stored = [each for part in (newest, "wal") for each in sorted((backups / part).rglob("*")) if each.is_file()]
+    # Parts of the log from before the backup are not read.
+    used = [each for each in stored if not (_kind(each) == "0000" and each.name < first)]
     kinds = {_kind(each): each for each in used}
     for path in kinds.values():
         content = path.read_bytes()
