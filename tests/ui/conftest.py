@@ -63,7 +63,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 LOOKS = [(width, height, scheme) for width, height in ((1440, 900), (360, 740)) for scheme in ("light", "dark")]
 PICTURES = os.environ.get("FOOTNOTE_SCREENSHOTS")
 START_SECONDS = 180
-expect.set_options(timeout=20_000)  # on a busy machine; nothing waits longer than it must
+PATIENCE_MS = 90_000  # on a busy machine; nothing waits longer than it must
+expect.set_options(timeout=PATIENCE_MS)
 REPORT = Path(__file__).parent / "annual-report-2025.pdf"
 
 
@@ -238,7 +239,7 @@ class Visit:
         self.page.get_by_role("textbox", name="Question").fill(question)
         self.page.keyboard.press("Enter")
         self.page.locator("article").nth(count).wait_for()
-        self.page.locator("article[data-phase=done]").nth(count).wait_for(timeout=60_000)
+        self.page.locator("article[data-phase=done]").nth(count).wait_for()
 
     def listen(self) -> None:
         self.page.on("request", self._see)
@@ -270,7 +271,7 @@ def arrive(browser: Browser, product: Product) -> Iterator[Arrive]:
 
     def arriving(key: str | None = None, *, width: int = 1440, height: int = 900, touch: bool = False) -> Visit:
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch, locale="en-GB")
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         visit = Visit(product, context, context.new_page())
         visit.listen()
         visits.append(visit)

@@ -95,7 +95,7 @@ def test_first_run_from_a_dropped_file_to_the_lit_sentence(
     see(visit, "first-run")
     drop(page, REPORT)
     expect(page.locator(".queue")).to_contain_text(REPORT.name)
-    expect(page.locator(".queue")).to_contain_text("ready, three pages", timeout=90_000)
+    expect(page.locator(".queue")).to_contain_text("ready, three pages")
     expect(page.get_by_role("heading", level=1)).to_have_text("What do you want to know?")
     see(visit, "first-ready")
     visit.ask(ASKED)
@@ -270,7 +270,7 @@ def test_by_keyboard_alone_from_the_entrance_to_the_lit_page(arrive: Arrive, har
     press("Enter")
     page.keyboard.type(ASKED)
     press("Enter")
-    page.locator("article[data-phase=done]").wait_for(timeout=60_000)
+    page.locator("article[data-phase=done]").wait_for()
     expect(page.get_by_role("textbox", name="Question")).to_be_focused()
     press_until(page, "Shift+Tab", "document.activeElement.classList.contains('ref')")
     press("Enter")
@@ -330,8 +330,8 @@ def test_stop_keeps_what_came_and_stops_the_model(
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("article")).to_contain_text("Stopped here.")
     expect(page.locator("article .a")).to_contain_text("word")
-    assert model.left.wait(10), "the model's connection closes"
-    expect(page).to_have_url(re.compile("/c/cnv_[^/]+/msg_"), timeout=60_000)
+    assert model.left.wait(30), "the model's connection closes"
+    expect(page).to_have_url(re.compile("/c/cnv_[^/]+/msg_"))
     stored = f"/v1/conversations/{product.call(harbour, 'GET', '/v1/conversations?limit=1')['data'][0]['id']}"
     until(page, lambda: "word" in str(product.call(harbour, "GET", stored)))
     page.reload()
@@ -386,7 +386,7 @@ def test_files_that_cannot_be_read_say_why(product: Product, arrive: Arrive, see
     expect(sheet).to_contain_text("is empty")
     sheet.get_by_role("button", name="Add 1").click()
     queue = visit.page.locator(".queue")
-    expect(queue).to_contain_text("The file is damaged and could not be read.", timeout=60_000)
+    expect(queue).to_contain_text("The file is damaged and could not be read.")
     expect(visit.page.locator(".state")).to_contain_text("one needs a look")
     see(visit, "refused-files")
 

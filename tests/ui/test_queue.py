@@ -27,7 +27,7 @@ def test_a_provider_that_refuses_its_key_is_named_and_mended(
     page = visit.page
     page.get_by_role("link", name="Queue").click()
     failures = page.get_by_role("region", name="Why things failed")
-    expect(failures.get_by_role("listitem")).to_have_count(2, timeout=60_000)
+    expect(failures.get_by_role("listitem")).to_have_count(2)
     expect(failures).to_contain_text("provider_rejected, at embed")
     see(visit, "queue-failed")
     failures.get_by_role("link", name=re.compile("damaged")).click()
@@ -39,9 +39,9 @@ def test_a_provider_that_refuses_its_key_is_named_and_mended(
     expect(page.locator("tbody tr")).to_have_count(4)
     model.refuses = False
     failures.get_by_role("button", name="Retry all three").click()
-    expect(failures.get_by_role("listitem")).to_have_count(1, timeout=60_000)
+    expect(failures.get_by_role("listitem")).to_have_count(1)
     expect(page.get_by_role("status").filter(has_text="Three files are read again")).to_have_count(1)
-    expect(page.get_by_role("main")).to_contain_text("Nothing is being read, and nothing waits.", timeout=60_000)
+    expect(page.get_by_role("main")).to_contain_text("Nothing is being read, and nothing waits.")
 
 
 def test_a_pause_is_seen_on_every_screen(product: Product, arrive: Arrive, see: See) -> None:
@@ -58,13 +58,13 @@ def test_a_pause_is_seen_on_every_screen(product: Product, arrive: Arrive, see: 
         expect(page.get_by_role("region", name="Why things wait")).to_contain_text(
             re.compile(r"2\s*the end of the pause")
         )
-        expect(page.get_by_role("main")).to_contain_text("one worker, two files at once", timeout=30_000)
+        expect(page.get_by_role("main")).to_contain_text("one worker, two files at once")
         see(visit, "queue-paused")
         page.get_by_role("button", name="Cancel log 1.md").click()
         expect(page.locator("tbody tr")).to_have_count(1)
     finally:
         product.run("resume")
-    expect(page.get_by_text("All that was added has been read.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("All that was added has been read.")).to_be_visible()
     expect(page.locator(".band")).to_have_count(0)
     see(visit, "queue-quiet")
 
@@ -180,7 +180,7 @@ def test_a_model_is_swapped_and_back(product: Product, arrive: Arrive, see: See)
     page.get_by_role("link", name="Queue").click()
     product.call(key, "PUT", "/v1/collections/default/model", {"provider": "openai", "model": "vectors"})
     swaps = page.get_by_role("region", name="Models being swapped")
-    expect(swaps).to_contain_text("You can switch.", timeout=60_000)
+    expect(swaps).to_contain_text("You can switch.")
     see(visit, "queue-swap")
     swaps.get_by_role("button", name="Switch the model of default").click()
     expect(swaps).to_contain_text("questions use the other model")
