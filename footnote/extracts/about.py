@@ -21,17 +21,51 @@ _IN_SHORT = re.compile(
     r"|überblick|résumé|resumen|introducción|riassunto|resumo|samenvatting)\b",
     re.IGNORECASE,
 )
+# Boxes to tick and captions of a form: they say what any such form asks, and nothing about what this one holds.
+_OF_FORM = re.compile(
+    r"[☐☑☒]|\bcheck (?:mark|the appropriate box)|\bregistered pursuant to\b|\(exact name of|\bprincipal executive offices"
+    r"|\bthe registrant\b|\bidentification no",
+    re.IGNORECASE,
+)
+# The cover of a report to a stock exchange's supervisor, from the number of the form to the company's name.
+_COVER = re.compile(r"^FORM \d[\dA-Z-]*\n[\s\S]{20,700}?(?=\s*\n\(exact name of)", re.IGNORECASE | re.MULTILINE)
+
+
+def _cover(passage: Passage) -> list[Extract]:
+    """The cover's lines as one extract, if the passage is one."""
+    match = _COVER.search(passage.text)
+    if match is None:
+        return []
+    none = frozenset[str]()
+    return [Extract(match[0], passage.marker, *match.span(), "sentence", meaning(match[0]), none, none, "")]
 
 
 def summary(passages: Sequence[Passage]) -> list[Extract]:
-    """Of the document of the first passage, in its order: the first line if it is a title, and some sentences."""
+    """Of the document of the first passage, in its order: its cover or its title, and some sentences."""
     document = passages[0].title.partition(" > ")[0]
-    found = cut([each for each in passages if each.title.partition(" > ")[0] == document][:BEGINNING])
-    headings = [meaning(each.title.split(" > ")[1]) for each in passages[:BEGINNING] if " > " in each.title]
+    own = [each for each in passages if each.title.partition(" > ")[0] == document]
+    headings = [meaning(each.title.split(" > ")[1]) for each in own[:BEGINNING] if " > " in each.title]
+    found = cut(own)
     lines = [each for each in found if each.form == "line" and len(each.words) > 1]
+    cover = _cover(own[0])
     title = [each for each in lines if each.words in headings[:2] or each is found[0]][:1]
-    sentences = [each for each in found if each.form == "sentence" and len(each.words) >= FEWEST_WORDS]
-    often = Counter(word for each in found for word in each.words - STOP)
+    behind = cover[0].end if cover else 0
+    sentences = [
+        each for each in found if _says_something(each) and (each.marker != own[0].marker or each.start >= behind)
+    ]
+    first = list(dict.fromkeys(each.marker for each in sentences))[:BEGINNING]
+    often = Counter(word for each in found if each.marker in first for word in each.words - STOP)
+    return (cover or title) + _central([each for each in sentences if each.marker in first], often)
+
+
+def _says_something(extract: Extract) -> bool:
+    """A whole sentence that is no part of a form."""
+    whole = extract.form == "sentence" and len(extract.words) >= FEWEST_WORDS
+    return whole and not extract.text[0].islower() and not _OF_FORM.search(extract.text)
+
+
+def _central(sentences: Sequence[Extract], often: Counter[str]) -> list[Extract]:
+    """Those that have the words used most; an early one counts more, and one under a heading such as `Abstract`."""
 
     def worth(number: int) -> float:
         sentence = sentences[number]
@@ -46,4 +80,4 @@ def summary(passages: Sequence[Passage]) -> list[Extract]:
             chosen.append(number)
         if len(chosen) == SENTENCES:
             break
-    return title + [sentences[number] for number in sorted(chosen)]
+    return [sentences[number] for number in sorted(chosen)]

@@ -15,6 +15,7 @@ from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
 from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
 from footnote.extracts.wording import Kind
+from footnote.text.sentences import stems
 
 MOST = 3
 FEWEST_WORDS = 3
@@ -75,7 +76,8 @@ class Chosen:
 class _Rated:
     """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for.
 
-    `told`: the share of its words that name nothing: names stand everywhere in what is about them.
+    `told`: the share of its words that name nothing: names stand everywhere in what is about them. 0 if only its
+    heading and its neighbours have any.
     """
 
     extract: Extract
@@ -179,7 +181,7 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     that retrieval ranked lower.
     """
     asked = sought.asked
-    words = [_spelled_words(each.words, sought) for each in found]
+    words = [_spelled_words(each.words | _signing(each.text), sought) for each in found]
     frequency = Counter(word for each in words for word in each)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
@@ -190,6 +192,7 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
         reach = {word: weight[word] * _reach(each, has, word) for word in asked.words}
         held = sum(reach.values()) / whole
         told = sum(reach[word] for word in asked.common) / common if common else 1.0
+        told = 0.0 if asked.common and asked.common.isdisjoint(has) else told
         damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
         fitting.append(_Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0, told))
     rated: list[_Rated] = []
@@ -214,6 +217,14 @@ _SHAPES: dict[Form, tuple[float, tuple[Kind, ...], float]] = {
 def _shape(asked: Asked, extract: Extract) -> float:
     worth, kinds, otherwise = _SHAPES.get(extract.form, (1.0, (), 1.0))
     return worth if asked.kind in kinds else otherwise
+
+
+_SIGNED = frozenset(stems("signed signature"))
+
+
+def _signing(text: str) -> frozenset[str]:
+    """What the mark before a name says that stands for a signature."""
+    return _SIGNED if "/s/" in text else frozenset()
 
 
 def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:

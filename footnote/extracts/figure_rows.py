@@ -28,45 +28,11 @@ _HEAD_WORD = re.compile(
     re.IGNORECASE,
 )
 _INTRODUCES = re.compile(r":$|\b(?:follow(?:s|ing)|below|tables?)\b", re.IGNORECASE)
+# Behind these a figure at the end of a line is part of a sentence or a name.
 _GOES_ON = frozenset(
-    [
-        "of",
-        "by",
-        "to",
-        "and",
-        "in",
-        "for",
-        "was",
-        "were",
-        "than",
-        "approximately",
-        "from",
-        "at",
-        "or",
-        "totaled",
-        "with",
-        "on",
-        "about",
-        "over",
-        "under",
-        "between",
-        "is",
-        "are",
-        "through",
-        "until",
-        "during",
-        "after",
-        "before",
-        "since",
-        "page",
-        "note",
-        "item",
-        "part",
-        "see",
-        "no.",
-        "section",
-        "chapter",
-    ]
+    "of by to and in for was were than approximately from at or totaled with on about over under between is "
+    "are through until during after before since page note item part see no. section chapter act appendix "
+    "article clause exhibit figure flight form model paragraph rule table version volume".split()
 )
 
 

@@ -132,8 +132,15 @@ def _counts(sought: Sought, text: str, value: Value) -> float:
     return OTHERWISE if counted_alike(sought.asked.counted).isdisjoint(beside) else 1.0
 
 
+# Behind which a number is part of a name: "aboard Flight 302". A sentence may begin with "About".
+_LABEL = re.compile(r"[\w,;:)] [A-ZÀ-Þ][\w-]+[ \u00a0\n]\Z")
+
+
 def _new_values(sought: Sought, text: str) -> list[Value]:
-    return [value for value in _values(text) if text[value.start : value.end].lower() not in sought.asked.words]
+    found = [value for value in _values(text) if text[value.start : value.end].lower() not in sought.asked.words]
+    if sought.asked.measure != "count":
+        return found
+    return [each for each in found if each.kind != "number" or not _LABEL.search(text, max(0, each.start - 40), each.start)]
 
 
 @lru_cache(maxsize=2048)

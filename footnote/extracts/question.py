@@ -27,7 +27,7 @@ _BEHIND = re.compile(
     r"|\s(?:in|of|under|according|bei|mit|dans|en|nel)\s.*\Z|\W+\Z"
 )
 _SHORT_FORM = re.compile(r"\b[A-Z][A-Z0-9&]{1,7}s?\b")
-_WHAT_IS_SHORT = re.compile(rf"(?i:{_ASKING}\W+(?:{_ARTICLE}\s)?)({_SHORT_FORM.pattern})(?: mean)?\W*")
+_WHAT_IS_SHORT = re.compile(rf"(?i:{_ASKING}\W+(?:{_ARTICLE}\s)?)({_SHORT_FORM.pattern})(?: mean\b.{{0,80}})?\W*")
 
 
 MODAL = (
@@ -95,7 +95,8 @@ def understood(question: str) -> Asked:
     numeric = kind in ("value", "compare")
     measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None
     telling, dated = _telling(question), frozenset(year for _, _, year in years(question, asked=True))
-    common = telling.difference(*(meaning(name.text) for name in named(question)))
+    common = telling.difference(_PERIOD, *(meaning(name.text) for name in named(question)))
+    common = frozenset(word for word in common if not word.isdecimal())
     counted = _counted(asked) if measure == "count" else frozenset[str]()
     is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
     is_english = detected(question) in ("", "english")
@@ -114,6 +115,14 @@ def _telling(question: str) -> frozenset[str]:
     return wanted - FOREIGN_STOP or wanted
 
 
+# Of a span of time: what is said about another matter in the same span has these words, too.
+_PERIOD = frozenset(
+    stems(
+        "much many end ended ending period fiscal day days week weeks month months quarter quarters year years three six "
+        "nine twelve first second third fourth january february march april may june july august september october "
+        "november december"
+    )
+)
 _COUNTED = re.compile(
     r"\b(?:how many|wie ?viele|combien d(?:e |')|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|number of) "
     r"(?P<what>(?:[^\W\d][\w'-]* ?){1,5})"

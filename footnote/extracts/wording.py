@@ -151,7 +151,7 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         "definition",
         _pattern(r"""
             \bwhat(?:'s|s| is| are)? (?:an?|the term|meant by)\b|\bmeaning of\b|\bdefin(?:e|ition)\b
-            ^what does\b.{1,120}\bmean\b|^what do(?:es)?\b.{1,120}\bdo\W*\Z|^what does it mean\b
+            ^what does\b.{1,120}\bmean\b|^what do(?:es)?\b.{1,120}\bdo(?: (?:in|for|on|with|when|if)\b.{1,80})?\W*\Z|^what does it mean\b
             ^what(?:'s|s| is| are) (?!the\b.{1,60}\bof\b)
             ^was (?:ist|sind|bedeutet|heißt|tut|macht|bewirkt|bezeichnet)\b
             ^qu'est-ce qu|^que (?:signifie|fait|veut dire)\b|^c'est quoi

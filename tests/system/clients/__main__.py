@@ -96,6 +96,6 @@ async def main(names: list[str], python: str) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.system.clients", description=__doc__)
     parser.add_argument("names", nargs="*", help="of programs and pages, for example: openai frameworks")
-    parser.add_argument("--python", required=True, help="the interpreter that has LangChain and others")
+    parser.add_argument("--python", required=True, type=Path, help="the interpreter that has LangChain and others")
     given = parser.parse_args()
-    sys.exit(asyncio.run(main(given.names, given.python)))
+    sys.exit(asyncio.run(main(given.names, str(given.python.absolute()))))
