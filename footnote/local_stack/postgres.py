@@ -190,9 +190,13 @@ class Postgres:
         role = f"('{tenant_role}' = '' OR EXISTS (SELECT FROM pg_roles WHERE rolname = '{tenant_role}'))"
         return self.sql(f"SELECT {same} AND {role}", DATABASE) == "t"
 
-    def create_database(self) -> None:
-        if self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") != "1":  # noqa: S608 - a constant
-            self.sql(f"CREATE DATABASE {DATABASE}")
+    def create_database(self) -> bool:
+        """Makes the database where there is none. Whether it is there now: a busy server may not answer in time."""
+        there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"  # noqa: S608 - a constant
+        if self.sql(there) == "1":
+            return True
+        self.sql(f"CREATE DATABASE {DATABASE}")
+        return self.sql(there) == "1"
 
 
 @contextmanager
@@ -230,8 +234,7 @@ def started(server: Postgres, seconds: float = START_SECONDS, **options: str) ->
 
 def _wait_until_ready(server: Postgres, process: Process, log: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not server.answers() or server.sql("SELECT pg_is_in_recovery()") != "f":
+    while not (server.answers() and server.sql("SELECT pg_is_in_recovery()") == "f" and server.create_database()):
         if ended(process) or time.monotonic() > deadline:
             raise StackFailed(f"Postgres did not start:\n{last_lines(log)}", log=log)
         time.sleep(0.05)
-    server.create_database()

@@ -172,8 +172,7 @@ class _Stack:
             server.finish_initdb()
         self.supervisor.say("starting the database")
         child = self.supervisor.start(postgres_service(server))
-        self.supervisor.wait_until(server.answers, postgres.START_SECONDS, child)
-        server.create_database()
+        self.supervisor.wait_until(lambda: server.answers() and server.create_database(), postgres.START_SECONDS, child)
         self.stores.append(_line(child, server.version()))
         return server.url
 
