@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -41,11 +42,25 @@ def wait_until_ready() -> None:
 
 
 def wait_until_working() -> None:
+    """Over HTTP: the command line takes as long to start as a small document takes to be stored."""
+    key = (SETTINGS.data_dir / "api_key").read_text().strip()
+    running = urllib.request.Request(f"{BASE}/v1/jobs?status=running", headers={"Authorization": f"Bearer {key}"})
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if json.loads(footnote("jobs", "--status", "running", "--json").stdout or "{}").get("data"):
-            return
+        with urllib.request.urlopen(running, timeout=5) as answer:
+            if json.load(answer)["data"]:
+                return
+        time.sleep(0.02)
     raise SystemExit("No job was ever seen running.")
+
+
+def long_document(folder: Path) -> Path:
+    """About two hundred chunks, so that the worker is busy for some seconds."""
+    path = folder / "log.txt"
+    path.write_text(
+        "\n\n".join(f"Entry {number}: the keeper looked after lamp {number}. " * 12 for number in range(200))
+    )
+    return path
 
 
 def kill_worker() -> int:
@@ -91,14 +106,14 @@ def check_answers() -> int:
 def main() -> int:
     wait_until_ready()
     good = sorted({json.loads(line)["file"] for line in (SAMPLES / "questions.jsonl").read_text().splitlines()})
-    adding = subprocess.Popen(
-        [sys.executable, "-m", "footnote", "add", *(str(SAMPLES / name) for name in good)], text=True
-    )
-    wait_until_working()
-    killed = kill_worker()
-    if adding.wait(timeout=300):
-        raise SystemExit("`footnote add` did not end with every document ready.")
-    print(f"added {len(good)} documents; the worker {killed} was killed meanwhile")
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(long_document(Path(folder))), *(str(SAMPLES / name) for name in good)]
+        adding = subprocess.Popen([sys.executable, "-m", "footnote", "add", *files], text=True)
+        wait_until_working()
+        killed = kill_worker()
+        if adding.wait(timeout=300):
+            raise SystemExit("`footnote add` did not end with every document ready.")
+    print(f"added {len(files)} documents; the worker {killed} was killed meanwhile")
     refused = footnote("add", str(SAMPLES / "encrypted.pdf"))
     if refused.returncode != 1 or "encrypted" not in refused.stdout + refused.stderr:
         raise SystemExit(f"An encrypted PDF was not refused: {refused}")
