@@ -5,6 +5,7 @@ that a worker that goes on where another was killed goes on in the same trace. S
 steps and providers, and our ids: never a text, a file name or a key, nor the words of an error.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def exporting(program: str, settings: Settings) -> Iterator[None]:
     # As often as OTEL_BSP_SCHEDULE_DELAY says, by default each five seconds: a request takes as long as 20 spans.
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("footnote")
+    gc.collect()
+    gc.freeze()  # what was just imported is looked through by no later collection
     try:
         yield
     finally:

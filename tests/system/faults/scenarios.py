@@ -243,8 +243,9 @@ async def deletes(options: Options) -> Report:
             deleted.append(document_id)
             if source in again:
                 await on.load.upload(source, again=" again")
+            before = list(deleted)  # of one that is deleted while the search runs, a hit may still come
             _, found = await on.load.send("search", "POST", "/v1/search", json={"query": source.name, "top_k": 50})
-            shown.extend(each for each in deleted if each.encode() in found)
+            shown.extend(each for each in before if each.encode() in found)
 
         async with on.load.asking(), asyncio.TaskGroup() as group:
             group.create_task(on.load.upload_all(kept, 2))
