@@ -5,7 +5,7 @@ from pathlib import Path
 
 # The newest revision of the last release: from here on every upgrade must keep what users stored.
 RELEASED = "0030"
-# How long a migration waits for tables, all together: whoever needs what it has or wants waits, too. Then it is tried
+# How long a migration waits for tables, all together: others that need these tables wait as long. Then it is tried
 # again, for so long.
 WAIT_SECONDS, LOCK_SECONDS = 0.7, 600.0
 LOCK = 0x6D696772617465  # "migrate", of the session that migrates
