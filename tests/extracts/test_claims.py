@@ -39,12 +39,16 @@ def answers(question: str, text: str, title: str = "report.pdf") -> bool:
         # words of a span of time, and what only a heading says
         (
             "How much did Beacon pay in dividends in the six months ended July 30, 2022?",
-            "Net earnings of the six months ended July 30, 2022 were $274 million.",
+            "Beacon: net earnings of the six months ended July 30, 2022 were $274 million.",
             False,
         ),
-        ("When was Beacon incorporated?", "Incorporation\nThe lease dates from May 2004.", False),
+        (
+            "When was Beacon incorporated?",
+            "Beacon was incorporated by charter. The lease of Beacon dates from May 4, 2004.",
+            False,
+        ),
         # a number that is part of a name
-        ("How many people died in the accident?", "The people of the accident were aboard Flight 302 then.", False),
+        ("How many people died in the accident?", "Of the people on Flight 302 many died in the accident.", False),
         ("How many people died in the accident?", "In the accident 157 people died.", True),
         # what it is, and what is done to it
         ("What is a linked tower?", "A linked tower is moved with care if the wind is strong.", False),
