@@ -208,6 +208,34 @@ async def test_no_statement_of_a_loop_grows(
     assert grown(meter) == []
 
 
+# -- statistics from when there was next to nothing ----------------------------------------------------------
+
+
+_NEARLY_EMPTY = """
+DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace);
+UPDATE pg_class SET reltuples = 1, relpages = pg_relation_size(oid) / 8192
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+"""
+
+
+async def test_what_is_shown_of_hits_is_found_from_them_where_tables_were_small(
+    rt: Runtime,
+    crowd: Crowd,
+    client: httpx2.AsyncClient,
+    meter: Meter,  # noqa: F811
+) -> None:
+    await run_sql(str(rt.settings.database_url), _NEARLY_EMPTY)
+    for mode in ("hybrid", "vector", "keyword"):
+        with meter.of(mode):
+            answer = await client.post("/v1/search", json={"query": "lamp 17", "mode": mode})
+        assert answer.json()["data"]
+    shown = [each for each in meter.readings if "FROM fused f" in each.sql]
+    assert {each.what for each in shown} == {"hybrid", "vector", "keyword"}
+    assert [str(each) for each in shown if each.rows > MOST_ROWS or each.blocks > MOST_BLOCKS] == []
+    meter.readings.clear()
+    await run_sql(str(rt.settings.database_url), "ANALYZE")
+
+
 # -- MCP -----------------------------------------------------------------------------------------------------
 
 
