@@ -52,7 +52,9 @@ SELECT count(*) FROM (
         SELECT job.document_id FROM job
         WHERE job.tenant_id = :tenant AND job.state IN ('queued', 'running', 'waiting') AND NOT job.reingestion
         LIMIT :looked_at
-    ) AS unfinished JOIN document_of_tenant AS document ON document.id = unfinished.document_id
+    ) AS unfinished, LATERAL (
+        SELECT document.* FROM document_of_tenant AS document WHERE document.id = unfinished.document_id OFFSET 0
+    ) AS document
     WHERE document.tenant_id = :tenant AND document.collection_id IN (SELECT id FROM chosen) {also}
     LIMIT :most_unfinished
 ) AS found
