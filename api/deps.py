@@ -68,9 +68,10 @@ async def program_of(rt: Runtime, request: Request, *, costs: bool) -> Principal
 async def _known(
     rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str, *, costs: bool
 ) -> Principal:
-    """The caller whom the request presents something of; what it spent is looked up if the request `costs`."""
-    found = await verify(rt, presented, to_spend=costs)
-    if costs and _is_limited(rt, found) and await usage.write_counted(rt.for_tenant(found.principal.tenant_id)):
+    """The caller whom the request presents something of; if the request `costs`, with what it spent of its limits."""
+    found = await verify(rt, presented)
+    if costs and _is_limited(rt, found):
+        await usage.write_counted(rt.for_tenant(found.principal.tenant_id))
         found = await verify(rt, presented, to_spend=True)
     request.state.verified = found  # for `Access`, which checks what is left
     return found.principal

@@ -226,6 +226,7 @@ async def open_runtime(
             closing.push_async_callback(pulse.close)
         if redis is not None:
             closing.push_async_callback(redis.aclose)
+            closing.push_async_callback(shared.drain)
         for opened in (runtime.issuer, runtime.reranker, runtime.generator, runtime.others, runtime.embedder):
             if opened is not None:
                 closing.push_async_callback(opened.close)

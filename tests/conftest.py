@@ -245,6 +245,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
     """
     monkeypatch.setattr("footnote.jobs.heartbeat.TICK_SECONDS", 3600.0)
     redis = open_redis(settings)
+    shared = Shared(redis)
     async with engine.connect() as connection:
         outer = await connection.begin()
         await connection.exec_driver_sql("SELECT")  # without which the driver has not begun yet
@@ -259,14 +260,15 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
             redis=redis,
             store=open_store(settings.storage_location),
             embedder=FakeEmbedder(),
-            others=Embedders(settings, Shared(redis), interactive=True),
+            others=Embedders(settings, shared, interactive=True),
             generator=FakeGenerator(),
-            shared=Shared(redis),
+            shared=shared,
         )
         yield runtime
         await runtime.others.close()
         await outer.rollback()
     assert redis is not None
+    await shared.drain()
     await redis.aclose()
 
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 STOP_SECONDS = 1.0  # for Postgres to be told that a statement is no longer wanted
-# Settings of a transaction whose statements are planned once a connection. A plan may be made while the tables are
-# small, or for a tenant with less: the plan that is right for many rows looks each of them up by an index.
+# Settings of a transaction whose statements are planned once a connection: to plan what finds rows by keys takes longer
+# than to run it. A plan may be made while the tables are small, or for a tenant with less: the plan that is right for
+# many rows looks each of them up by an index.
 PLANNED_ONCE = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -41,16 +42,6 @@ async def driver(session: AsyncSession) -> "Connection[Any]":
     if adapted._transaction is None:  # SQLAlchemy begins with its first own statement
         await _begin(adapted)
     return cast("Connection[Any]", adapted.driver_connection)
-
-
-# Settings of a transaction whose statements find rows by their keys: each is planned once a connection, and so that the
-# plan does for tables of any size.
-BY_KEYS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
 
 
 async def planning_once(session: AsyncSession) -> "Connection[Any]":

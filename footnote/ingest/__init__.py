@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from footnote import jobs
-from footnote.database.driver import BY_KEYS
+from footnote.database.driver import PLANNED_ONCE
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import Crashed, DatabaseAway, FootnoteError
@@ -52,7 +52,7 @@ async def run_job(
     False: nothing more to do for the `message` that asked. `together`: with other documents of the message.
     """
     alone, lease = together is None, rt.settings.lease_seconds
-    async with rt.transaction(**BY_KEYS) as session:
+    async with rt.transaction(**PLANNED_ONCE) as session:
         claim = await jobs.claim(session, job_id, step, lease, message, alone=alone)
         subject = await inputs.subject(session, claim) if claim else None
     return claim is not None and await _run(rt, claim, subject, together or JoinedCalls())

@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.database.driver import BY_KEYS, driver
+from footnote.database.driver import PLANNED_ONCE, driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors, vector_lengths
@@ -154,7 +154,7 @@ class _Found:
         """Moves the cursor to `embed` and looks up which texts have a vector. False in a pause."""
         heartbeat, rt = self.heartbeat, self.heartbeat.rt
         # If a crash of Postgres takes this back, the job is at a step that it did; nothing else goes by it.
-        async with rt.transaction(**BY_KEYS, synchronous_commit="off") as session:
+        async with rt.transaction(**PLANNED_ONCE, synchronous_commit="off") as session:
             await self._look_up(session)  # first: it may lock the collection
             lease = rt.settings.lease_seconds
             claim = await one_run.go_on(session, heartbeat.claim, lease, self.tally.counts())
@@ -221,7 +221,7 @@ class _Found:
         Raises OutputGone if the collection changed meanwhile, or a vector that was known is gone.
         """
         rt, claim, collection = self.heartbeat.rt, self.heartbeat.claim, self.subject.collection
-        async with rt.transaction(**BY_KEYS) as session:  # the look-ups of references are planned like this, too
+        async with rt.transaction(**PLANNED_ONCE) as session:  # the look-ups of references are planned like this, too
             if not self.bound:
                 await embed.bind_space(session, collection, self.space)
             held = await self._held(session)

@@ -35,6 +35,7 @@ TUNING = {
     "max_connections": "100",
     "max_wal_size": "1GB",
     "wal_compression": "on",
+    "autovacuum_naptime": "15s",  # a bulk load is over in a minute, and is searched by old statistics until then
     "random_page_cost": "1.1",
     "jit": "off",
     "timezone": "UTC",

@@ -46,7 +46,7 @@ async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: 
     if kept is not None:
         milliseconds = max(1, round(rt.settings.question_cache_seconds * 1000))
         stored = made.vectors[0].tobytes()
-        await rt.shared.ask(lambda redis: redis.set(name, stored, px=milliseconds), PATIENCE_SECONDS)
+        rt.shared.tell(lambda redis: redis.set(name, stored, px=milliseconds), PATIENCE_SECONDS)
     return Vector(made.vectors[0], made.tokens, made.estimated)
 
 

@@ -139,7 +139,7 @@ async def verify(rt: Runtime, token: str, *, to_spend: bool = False) -> Verified
 
 _BY_ID = keys.FIND.format(
     proof="s.secret",
-    joined="JOIN signing_key s ON s.id = $4 AND s.created_at > now() - CAST($5 AS interval)",
+    joined="JOIN signing_key s ON s.id = $2 AND s.created_at > now() - CAST($3 AS interval)",
     which="k.id",
     used="k.last_used_at",
 )

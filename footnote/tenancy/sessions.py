@@ -98,7 +98,7 @@ async def verify(rt: Runtime, secret: str, *, to_spend: bool = False) -> Verifie
 _BY_SECRET = keys.FIND.format(
     proof="s.secret_sha256",
     joined="JOIN browser_session s ON s.key_id = k.id AND s.opened_at IS NOT NULL AND s.expires_at > now() "
-    "AND s.used_at > now() - make_interval(secs => CAST($4 AS int))",
+    "AND s.used_at > now() - make_interval(secs => CAST($2 AS int))",
     which="s.secret_sha256",
     used="least(k.last_used_at, s.used_at)",
 )

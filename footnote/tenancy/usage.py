@@ -178,11 +178,11 @@ async def _write_each_second(rt: Runtime, end: asyncio.Event) -> None:
                 log.error("usage not counted", tenant_id=tenant_id, exc_info=error)
 
 
-async def write_counted(rt: Runtime) -> bool:
-    """Writes what this process has counted for the tenant; whether there was anything."""
+async def write_counted(rt: Runtime) -> None:
+    """Writes what this process has counted for the tenant."""
     counted: _Counted | None = (rt.unwritten_usage or {}).pop(rt.tenant, None)
     if counted is None:
-        return False
+        return
     try:
         async with rt.transaction(synchronous_commit="off") as session:
             await _write(session, counted)
@@ -190,7 +190,6 @@ async def write_counted(rt: Runtime) -> bool:
         pass  # and its counts with it
     except DatabaseAway:
         log.warning("usage not counted", tenant_id=rt.tenant, spent=sorted({kind for _, kind, _, _ in counted}))
-    return True
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,9 @@ class Month:
 
     tokens: int
     usd: Decimal  # of what a price is known for
+
+
+NOTHING = Month(0, Decimal(0))
 
 
 async def this_month(session: AsyncSession, key_id: str | None = None) -> Month:

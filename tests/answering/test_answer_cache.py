@@ -307,6 +307,7 @@ async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> Non
     embedder, other = FakeEmbedder(), FakeEmbedder("b")
     rt, space = asked_of(keeping, embedder)
     first = await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
+    await rt.shared.drain()
     second = await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
     assert first.vector.tolist() == second.vector.tolist()
     assert second.vector.dtype == first.vector.dtype
