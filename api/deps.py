@@ -90,7 +90,7 @@ async def _principal(request: Request, _shown_in_docs: Annotated[Any, Security(b
     principal = await principal_of(rt, request)
     request.state.principal = principal  # for the log line of the request
     structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
-    with rate_limits.one_at_once(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
+    with rate_limits.counted_in_flight(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
         yield principal
 
 
@@ -164,17 +164,17 @@ class Access:
 
     async def _check_rate(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
-        standing = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
-        if standing is None:
+        allowance = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
+        if allowance is None:
             return
         # As in draft-ietf-httpapi-ratelimit-headers-10.
         said = {
-            "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rate_limits.WINDOW_SECONDS}',
-            "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.more}',
+            "ratelimit-policy": f'"{self.route_class}";q={allowance.limit};w={rate_limits.WINDOW_SECONDS}',
+            "ratelimit": f'"{self.route_class}";r={allowance.left};t={allowance.more}',
         }
         request.state.headers.update(said)
-        if standing.wait:
-            raise rate_limits.refusal(standing, self.route_class)
+        if allowance.wait:
+            raise rate_limits.refusal(allowance, self.route_class)
 
 
 def _costs(request: Request) -> bool:

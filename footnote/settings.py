@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     backup_grace_hours: float = Field(24.0, ge=0)
     """Objects that are deleted within this time after a backup stay in the store until it is over, in hours."""
     job_days: float = Field(30.0, ge=0)
-    """How long jobs that have ended are stored, in days, if a newer one of the document is; 0, here: without end."""
+    """How long an ended job is stored, in days, once its document has a newer one; 0, here and below: without end."""
     conversation_days: float = Field(0.0, ge=0)
     """How long a conversation is stored after its last message, in days."""
     usage_days: float = Field(0.0, ge=0)
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(10, ge=0, le=3600)
     """How long a stopping API lets running requests go on (60 in its image). It ends within 5 seconds more."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
-    """For this part of that time it still accepts connections, while load balancers see that `/readyz` is `503`."""
+    """Seconds of `FOOTNOTE_DRAIN_SECONDS` in which connections are still accepted while `/readyz` answers `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
     """How long a token of `POST /v1/tokens` is valid."""
     oidc_issuer: str | None = None

@@ -77,7 +77,7 @@ class Dispatcher:
         waiting = await self._broker()
         # A commit that a crash of Postgres loses only has messages sent again.
         async with self.rt.transaction(synchronous_commit="off") as session:
-            found = await scheduling.look(session, LOCK, self.rt.settings.resend_seconds)
+            found = await scheduling.read_in_flight(session, LOCK, self.rt.settings.resend_seconds)
             if found is None:
                 return None
             if waiting[Lane.SMALL]:  # in jobs, of which a message may carry several

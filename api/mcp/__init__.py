@@ -55,7 +55,7 @@ class McpEndpoint:
             return await self._refused(request, error)(scope, receive, send)
         request.state.principal = principal  # for the log line of the request
         structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
-        with rate_limits.one_at_once(rt.in_flight, principal.tenant_id, self._settings.requests_at_once):
+        with rate_limits.counted_in_flight(rt.in_flight, principal.tenant_id, self._settings.requests_at_once):
             request.state.rt = rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
             await (await self._served())(scope, receive, send)
 

@@ -19,7 +19,8 @@ from api.schemas.common import PageOf
 from api.schemas.fields import Plain
 from api.schemas.tasks import TaskOut
 from footnote import collections
-from footnote.documents import deletion, suggestions
+from footnote.answering import suggestions
+from footnote.documents import deletion
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

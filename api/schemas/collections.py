@@ -9,7 +9,7 @@ from api.schemas.common import In, Out
 from api.schemas.documents import ChunkingOut, DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
 from footnote.collections import CollectionDetails
-from footnote.collections.cutting import Unit
+from footnote.collections.chunking_settings import Unit
 from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 

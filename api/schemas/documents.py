@@ -16,7 +16,7 @@ from api.schemas.jobs import (
     document_status,
     standing,
 )
-from footnote.collections.cutting import Unit
+from footnote.collections.chunking_settings import Unit
 from footnote.documents import Accepted, DocumentDetails
 from footnote.ingest import report
 from footnote.models import Chunk, JobStep

@@ -159,7 +159,11 @@ class _Known:
     async def read(
         self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
     ) -> None:
-        """By each search. Of several, the first finds answers, only to the same words: no vector is of all."""
+        """Called by each search.
+
+        Of a question in parts, the first search looks for cached answers, by equal words only: no vector stands for the
+        whole question.
+        """
         first, self.revisions = self.revisions is None, self.revisions or scope.revisions
         if first:
             self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import citations
 from footnote.answering.agreement import QuotedPlace
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
+from footnote.answering.missing_citations import best_quote, source_of
 from footnote.answering.prompt_leaks import PromptLeakFilter
-from footnote.answering.resolving import best_quote, source_of
 from footnote.answering.sanitizer import PlainText
 from footnote.answering.support import Place, UnsupportedSentence, unsupported
 from footnote.citations import CodeIndex, JsonAnswer, Marker, MarkerParser, Part, SourceList

@@ -205,17 +205,17 @@ _TAKE_DUE = text(
     WITH unfinished AS (
         SELECT *, state = 'running' OR dispatched_at >= now() - make_interval(secs => :again) AS flies
         FROM query_batch WHERE state IN ('queued', 'running', 'waiting')
-    ), flying AS (
+    ), in_flight AS (
         SELECT tenant_id, count(*) AS batches FROM unfinished WHERE flies GROUP BY tenant_id
     ), due AS (
         SELECT id, coalesce(batches, 0)
                + row_number() OVER (PARTITION BY tenant_id ORDER BY next_attempt_at, id) AS place
-        FROM unfinished LEFT JOIN flying USING (tenant_id)
+        FROM unfinished LEFT JOIN in_flight USING (tenant_id)
         WHERE flies IS NOT TRUE AND next_attempt_at <= now()
     )
     UPDATE query_batch SET dispatched_at = now()
     FROM (SELECT id FROM due ORDER BY place, random()
-          LIMIT greatest(0, :at_once - (SELECT coalesce(sum(batches), 0) FROM flying))) AS chosen
+          LIMIT greatest(0, :at_once - (SELECT coalesce(sum(batches), 0) FROM in_flight))) AS chosen
     WHERE query_batch.id = chosen.id AND query_batch.state IN ('queued', 'waiting')
     RETURNING query_batch.id
     """

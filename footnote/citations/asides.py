@@ -57,7 +57,7 @@ def cited(text: str, before: str, behind: str, *, bracketed: bool) -> str:
 def _stands(form: re.Pattern[str], before: str, behind: str, *, bracketed: bool) -> bool:
     if form is _PARENTHESIS:
         after = _AFTER_WORDS.search(before) and "\n" not in before[-1:] and not _LABEL.search(before)
-        return not bracketed and after is not None and bool(after) and _ENDS_CLAUSE.match(behind) is not None
+        return not bracketed and bool(after) and _ENDS_CLAUSE.match(behind) is not None
     if behind.isalnum() or behind in ("(", "[", "^", "_"):
         return False
     return _AFTER_WORD.search(before) is not None and _MEASURE.search(before) is None

@@ -19,7 +19,8 @@ from footnote.errors import FootnoteError
 
 app = typer.Typer(
     name="footnote",
-    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 4 no answer in the documents (ask), 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 3 already running (up), 4 no answer in the documents (ask), "
+    "130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

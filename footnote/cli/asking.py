@@ -68,13 +68,14 @@ def ask(
     as_json: AsJson = False,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer while it is written.")] = True,
 ) -> None:
-    """Ask the documents. Every claim of the answer has a footnote, checked against the page it quotes.
+    """Ask the documents. Footnotes quote the pages, and each quote is checked; sentences without one are listed.
 
     In a conversation a question may refer to those before it: `footnote ask --continue "And in 2019?"`.
 
     With --file, ask every question of a file and print its answer; with --json, as JSON lines.
 
-    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages that come near it.
+    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages
+    that come near it (not with --file).
     """
     from footnote.cli.connection import open_api
 

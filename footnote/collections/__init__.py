@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.collections import cutting, metadata, revisions
-from footnote.collections.cutting import Chunking
+from footnote.collections import chunking_settings, metadata, revisions
+from footnote.collections.chunking_settings import Chunking
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.rows import RowReader
@@ -119,7 +119,7 @@ async def obtain(session: AsyncSession, name_or_id: str, settings: Settings, *, 
 async def _make(session: AsyncSession, name: str, settings: Settings) -> None:
     """Makes a collection as configured, unless another transaction is faster."""
     row = {"id": new_id("col"), "tenant_id": tenant_of(session), "name": name}
-    made = insert(Collection).values(**row, chunking=asdict(cutting.default(settings, "characters")))
+    made = insert(Collection).values(**row, chunking=asdict(chunking_settings.default(settings, "characters")))
     made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
     if await session.scalar(made.returning(Collection.id)):
         await audit_log.note(session, "collection.created", row["id"])
@@ -133,7 +133,7 @@ async def would_be(session: AsyncSession, name_or_id: str, settings: Settings) -
         raise unknown(name_or_id)
     if found is None:
         _check_name(name_or_id)
-        chunking = asdict(cutting.default(settings, "characters"))
+        chunking = asdict(chunking_settings.default(settings, "characters"))
         found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
     elif found.space_id is not None and await vector_lengths.is_empty(session, found):
         chosen = {"embedding_provider": found.embedding_provider, "embedding_model": found.embedding_model}
@@ -264,7 +264,7 @@ async def _language(session: AsyncSession, name: str) -> str:
     known = text("SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) ORDER BY 1")
     names = (await session.scalars(known)).all()
     if name not in names:
-        raise cutting.bad("language", f"must be one of {', '.join(names)}")
+        raise chunking_settings.bad("language", f"must be one of {', '.join(names)}")
     return name
 
 
@@ -282,7 +282,7 @@ async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -
     made.language = await _language(session, given.get("language", languages.DETECTED))
     made.attributes = metadata.checked(given.get("metadata") or {})
     embedder = _choose_model(rt, made, given.get("embedding"))
-    made.chunking = cutting.chosen(rt.settings, embedder, None, given.get("chunking") or {})
+    made.chunking = chunking_settings.chosen(rt.settings, embedder, None, given.get("chunking") or {})
     await _write(session, made)
     await audit_log.note(session, "collection.created", made.id)
     return await get(session, made.id)
@@ -313,7 +313,7 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
         await _change_model(session, rt, found, given["embedding"])
     if given.get("chunking") or given.get("embedding"):
         now = Chunking(**found.chunking)
-        found.chunking = cutting.chosen(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
+        found.chunking = chunking_settings.chosen(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
     if "language" in given:
         found.language = await _language(session, given["language"])
     if (found.chunking, found.language) != before:

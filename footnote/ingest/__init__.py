@@ -17,7 +17,7 @@ from footnote.database.driver import PLANNED_ONCE
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import Crashed, DatabaseAway, FootnoteError
-from footnote.ingest import chunk, embed, inputs, one_run, upsert
+from footnote.ingest import chunk, embed, inputs, small_document, upsert
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.inputs import Subject
 from footnote.ingest.joined_calls import JoinedCalls
@@ -135,7 +135,7 @@ async def _guarded(heartbeat: Heartbeat, running: Coroutine[Any, Any, bool]) -> 
 async def _work(heartbeat: Heartbeat, subject: Subject | None, calls: JoinedCalls | None) -> bool:
     """Whether a message must bring the next step."""
     if subject is not None and calls is not None:
-        return await one_run.run(heartbeat, subject, calls)
+        return await small_document.run(heartbeat, subject, calls)
     await _STEPS[heartbeat.claim.step](heartbeat.rt, heartbeat.claim, heartbeat)
     return heartbeat.claim.alone
 

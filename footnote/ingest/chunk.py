@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from footnote import collections, jobs
-from footnote.collections.cutting import Chunking
+from footnote.collections.chunking_settings import Chunking
 from footnote.documents import objects, sources
 from footnote.errors import DocumentRejected
 from footnote.formats import ParsedPage, is_container

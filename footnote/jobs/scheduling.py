@@ -43,7 +43,7 @@ _TAKE_DUE = text(
         SELECT (SELECT tenant_id FROM job WHERE state IN ('queued', 'waiting') AND large = :large
                 AND tenant_id > waiting.tenant_id ORDER BY tenant_id, level LIMIT 1)
         FROM waiting WHERE waiting.tenant_id IS NOT NULL
-    ), flying AS (
+    ), in_flight AS (
         SELECT tenant_id, count(*) AS jobs
         FROM (SELECT tenant_id FROM job WHERE state = 'running' AND large = :large
               UNION ALL
@@ -52,7 +52,7 @@ _TAKE_DUE = text(
         GROUP BY tenant_id
     ), chosen AS MATERIALIZED (
         SELECT due.id
-        FROM waiting LEFT JOIN flying USING (tenant_id) CROSS JOIN LATERAL (
+        FROM waiting LEFT JOIN in_flight USING (tenant_id) CROSS JOIN LATERAL (
             SELECT id, next_attempt_at, row_number() OVER (ORDER BY level, id) AS place
             FROM job
             WHERE state IN ('queued', 'waiting') AND large = :large AND tenant_id = waiting.tenant_id
@@ -60,7 +60,7 @@ _TAKE_DUE = text(
               AND (dispatched_at IS NULL OR dispatched_at < now() - make_interval(secs => :again))
             ORDER BY level, id LIMIT :room
         ) AS due
-        ORDER BY due.place + coalesce(flying.jobs, 0), due.next_attempt_at LIMIT :room
+        ORDER BY due.place + coalesce(in_flight.jobs, 0), due.next_attempt_at LIMIT :room
     )
     UPDATE job SET dispatched_at = now()
     FROM chosen
@@ -116,14 +116,14 @@ async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], set
 
 
 @dataclass(frozen=True)
-class Flying:
+class JobsInFlight:
     """Jobs that run, by lane, and those of the small lane that were sent a short time ago and wait for a worker."""
 
     running: dict[Lane, int]
     sent: int
 
 
-_LOOK = """
+_IN_FLIGHT = """
 SELECT pg_try_advisory_xact_lock($1) AS mine, EXISTS (SELECT FROM pause) AS paused,
        (SELECT count(*) FROM job WHERE state = 'running' AND NOT large) AS small,
        (SELECT count(*) FROM job WHERE state = 'running' AND large) AS large,
@@ -132,15 +132,15 @@ SELECT pg_try_advisory_xact_lock($1) AS mine, EXISTS (SELECT FROM pause) AS paus
 """
 
 
-async def look(session: AsyncSession, lock: int, seconds: float) -> Flying | None:
+async def read_in_flight(session: AsyncSession, lock: int, seconds: float) -> JobsInFlight | None:
     """What was sent in the last `seconds` and what runs; None in a pause, or if another transaction has the lock.
 
     The transaction has the advisory lock until it ends.
     """
-    row = await (await driver(session)).fetchrow(_LOOK, lock, seconds)
+    row = await (await driver(session)).fetchrow(_IN_FLIGHT, lock, seconds)
     if row is None or row["paused"] or not row["mine"]:
         return None
-    return Flying({Lane.SMALL: row["small"], Lane.LARGE: row["large"]}, row["sent"])
+    return JobsInFlight({Lane.SMALL: row["small"], Lane.LARGE: row["large"]}, row["sent"])
 
 
 async def others_wait(session: AsyncSession, job_id: str) -> bool:

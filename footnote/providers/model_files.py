@@ -13,7 +13,7 @@ from footnote.errors import ProviderRejected
 T = TypeVar("T")
 # A folder for each package whose files a release of Footnote brings itself; a checkout has none.
 BUNDLED = Path(__file__).with_name("weights")
-_REINSTALL = "pip install --force-reinstall --no-deps footnote"
+_REINSTALL = "install the wheel of this release again (pip install --force-reinstall --no-deps WHEEL)"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The hybrid score is a convex combination of both legs' scores, after Bruch, Gai 
 Functions for Hybrid Retrieval": cosines between the least and the greatest of those found count from 0 to 1, BM25 as a
 share of the greatest. Each chunk that either leg found is scored by both. Cosines of different embedding spaces do not
 compare: each space has its own least and greatest, and without a keyword leg its ranks count (reciprocal rank fusion,
-Cormack, Clarke and Büttcher, 2009, k = 60). MEANING was chosen on the development halves
+Cormack, Clarke and Büttcher, 2009, k = 60). VECTOR_WEIGHT was chosen on the development halves
 of two test sets (docs/measurements.md), where the combination did better than reciprocal rank fusion.
 """
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MEANING = 0.6  # the weight of the cosine; the rest is BM25's
-EXACT_MATCHES = 1.0  # for holding all that must match to the letter: as much as the best of all words
+VECTOR_WEIGHT = 0.6  # of the cosine; the rest is BM25's
+EXACT_MATCHES = 1.0  # weight of exact matches: all of them count as much as the best BM25 score
 
 # Joined from the hits on: with few rows known of, Postgres would begin with all documents of the tenant.
 HITS = """
@@ -126,7 +126,7 @@ def by_words(found: Candidates) -> Ranked:
     """Those that hold a word of the question."""
     import numpy as np
 
-    shares, exact = _shares(found)
+    shares, exact = _scaled_keyword_scores(found)
     scores, worded = shares + EXACT_MATCHES * exact, (found.held > 0) | (found.exact_matches > 0)
     order = np.lexsort((found.positions, found.version_ids, -found.exact_matches, -scores))
     order = order[worded[order]]
@@ -139,20 +139,20 @@ def by_both(found: Candidates, depth: int) -> Ranked:
     """The `depth` best by words and all that the vector leg found."""
     import numpy as np
 
-    (shares, exact), ranks = _shares(found), by_words(found).keyword_ranks
+    (shares, exact), ranks = _scaled_keyword_scores(found), by_words(found).keyword_ranks
     among = (found.vector_ranks > 0) | ((ranks > 0) & (ranks <= depth))
-    scores = MEANING * _meanings(found, among) + (1 - MEANING) * shares + EXACT_MATCHES * exact
+    scores = VECTOR_WEIGHT * _scaled_cosines(found, among) + (1 - VECTOR_WEIGHT) * shares + EXACT_MATCHES * exact
     order = np.lexsort((found.positions, found.version_ids, -scores))
     return Ranked(found, order[among[order]], scores, ranks)
 
 
-def _shares(found: Candidates) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+def _scaled_keyword_scores(found: Candidates) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
     """BM25 as a share of the greatest, and exact matches of the most."""
     best, most = found.bm25.max(initial=0.0), found.exact_matches.max(initial=0)
     return found.bm25 / (best or 1.0), found.exact_matches / (most or 1)
 
 
-def _meanings(found: Candidates, among: "NDArray[np.bool_]") -> "NDArray[np.float64]":
+def _scaled_cosines(found: Candidates, among: "NDArray[np.bool_]") -> "NDArray[np.float64]":
     """From 0 for the least cosine of its space to 1 for the greatest, or the only one; 0 if it is not known."""
     import numpy as np
 

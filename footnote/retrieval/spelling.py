@@ -140,7 +140,7 @@ def _of_grammar(word: str) -> tuple[str, ...]:
 async def _near(
     session: AsyncSession, place: "ResolvedScope", asked: Sequence[str], foreign: frozenset[str]
 ) -> dict[str, Sequence[str]]:
-    """For each word that is not there. None if the texts are not in the language of the `foreign` words of grammar."""
+    """For each word that is not there. Empty if the texts are not in the language of the `foreign` words of grammar."""
     lower = [each.lower() for each in asked]
     if not lower:
         return {}

@@ -20,8 +20,8 @@ _GCRA = script(__package__, "gcra.lua")
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a key stands in one class of routes: requests it has left, and seconds until there is one more."""
+class Allowance:
+    """What a key has left in one class of routes: requests, and seconds until there is one more."""
 
     limit: int
     left: int
@@ -29,22 +29,22 @@ class Standing:
     wait: float  # seconds until the next is let through; 0: this one was
 
 
-async def take(shared: Shared, key_id: str, name: str, limit: int) -> Standing | None:
+async def take(shared: Shared, key_id: str, route_class: str, limit: int) -> Allowance | None:
     """Counts one request against `limit` a minute; None while Redis is away. A refused one costs nothing."""
-    found = await shared.run(_GCRA, f"footnote:rate:{key_id}:{name}", window=WINDOW_SECONDS * 1000, limit=limit)
+    found = await shared.run(_GCRA, f"footnote:rate:{key_id}:{route_class}", window=WINDOW_SECONDS * 1000, limit=limit)
     if found is None:
         return None
-    return Standing(limit, found["left"], math.ceil(found["more"] / 1000), found["wait"] / 1000)
+    return Allowance(limit, found["left"], math.ceil(found["more"] / 1000), found["wait"] / 1000)
 
 
-def refusal(standing: Standing, name: str) -> TooManyRequests:
-    message = f"The API key may make {standing.limit} requests of the class {name!r} a minute."
-    return TooManyRequests("rate_limited", message, retry_after=standing.wait)
+def refusal(allowance: Allowance, route_class: str) -> TooManyRequests:
+    message = f"The API key may make {allowance.limit} requests of the class {route_class!r} a minute."
+    return TooManyRequests("rate_limited", message, retry_after=allowance.wait)
 
 
 @contextmanager
-def one_at_once(in_flight: Counter[str], tenant_id: str, most: int) -> Iterator[None]:
-    """One of a tenant's requests that a process answers, until it is answered. Raises TooManyRequests."""
+def counted_in_flight(in_flight: Counter[str], tenant_id: str, most: int) -> Iterator[None]:
+    """Counts a request of the tenant as in flight until the block ends. Raises TooManyRequests beyond `most`."""
     if most and in_flight[tenant_id] >= most:
         message = f"{most} requests at once are being answered; another may be made when one of them is."
         raise TooManyRequests("too_many_at_once", message, retry_after=1.0)

@@ -70,7 +70,7 @@ async def test_turns_of_steps_are_counted_by_how_they_end(
     async def ends(*_: object) -> bool:
         raise error
 
-    monkeypatch.setattr("footnote.ingest.one_run.run", ends)
+    monkeypatch.setattr("footnote.ingest.small_document.run", ends)
     before = metrics.of_this_process()
     accepted = await driving.accept(rt, alice.tenant_id, "A lamp.")
     await driving.run(rt, accepted.details.job.id)

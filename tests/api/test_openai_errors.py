@@ -12,7 +12,7 @@ from footnote import collections
 from footnote.collections import catalog
 from footnote.database.ids import new_id
 from footnote.runtime import Runtime
-from footnote.tenancy.rate_limits import Standing
+from footnote.tenancy.rate_limits import Allowance
 from tests.api.openai_client import client, refused, writer
 from tests.api.test_errors import problem
 from tests.conftest import Person
@@ -48,8 +48,8 @@ async def test_an_unexpected_error_is_told_without_its_details(alice: Person, mo
 
 
 async def test_a_limit_of_requests_is_a_rate_limit_error(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(*_given: Any) -> Standing:
-        return Standing(wait=7.0, limit=1, left=0, more=7)
+    async def full(*_given: Any) -> Allowance:
+        return Allowance(wait=7.0, limit=1, left=0, more=7)
 
     monkeypatch.setattr("footnote.tenancy.rate_limits.take", full)
     answer = await alice.client.get("/openai/v1/models")

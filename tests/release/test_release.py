@@ -137,7 +137,7 @@ def test_the_weights_that_a_release_brings_are_found_and_verified(
     monkeypatch.setattr(model_files, "BUNDLED", tmp_path)
     assert local.VOCABULARY.verified() == bundled
     bundled.write_bytes(b"other words")
-    with pytest.raises(ProviderRejected, match="pip install --force-reinstall --no-deps footnote"):
+    with pytest.raises(ProviderRejected, match="install the wheel of this release again"):
         local.VOCABULARY.verified()
 
 

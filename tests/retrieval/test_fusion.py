@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from footnote.retrieval.fusion import MEANING, Candidates, Ranked, by_both, by_words
+from footnote.retrieval.fusion import VECTOR_WEIGHT, Candidates, Ranked, by_both, by_words
 
 UNKNOWN = math.nan
 
@@ -29,12 +29,12 @@ def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone() -> None:
     """
     chunks = (("first", 1, 0.3), ("second", 2, 0.1), ("later", 3, UNKNOWN))
     found = candidates(*((name, 0, space, cosine, 0, 2.0, 0) for name, space, cosine in chunks))
-    assert scores(by_both(found, 9)) == pytest.approx({"first": 1.0, "second": 1.0, "later": 1 - MEANING})
+    assert scores(by_both(found, 9)) == pytest.approx({"first": 1.0, "second": 1.0, "later": 1 - VECTOR_WEIGHT})
 
 
 def test_cosines_count_between_the_least_and_the_greatest_of_their_space() -> None:
     found = candidates(*((str(place), 0, 1, place / 4, 5 - place, 0.0, 0) for place in range(5)))
-    assert scores(by_both(found, 9)) == pytest.approx({str(place): MEANING * place / 4 for place in range(5)})
+    assert scores(by_both(found, 9)) == pytest.approx({str(place): VECTOR_WEIGHT * place / 4 for place in range(5)})
     assert scores(by_words(found)) == {}
 
 
@@ -43,7 +43,7 @@ def test_what_matches_to_the_letter_comes_first_by_words_and_counts_as_much_as_t
         ("words", 0, 1, UNKNOWN, 0, 4.0, 0), ("exact", 0, 1, UNKNOWN, 0, 1.0, 1), ("near", 0, 1, 0.9, 1, 0.0, 0)
     )
     assert list(scores(by_words(found)).items()) == [("exact", 1.25), ("words", 1.0)]
-    expected = {"exact": 1 + (1 - MEANING) / 4, "near": MEANING}
+    expected = {"exact": 1 + (1 - VECTOR_WEIGHT) / 4, "near": VECTOR_WEIGHT}
     assert scores(by_both(found, 1)) == pytest.approx(expected), "the second by words is too far"
 
 

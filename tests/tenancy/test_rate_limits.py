@@ -9,12 +9,12 @@ from footnote.database.redis_client import Shared, open_redis
 from footnote.runtime import Runtime
 from footnote.telemetry.metrics import limits_skipped_total
 from footnote.tenancy import rate_limits
-from footnote.tenancy.rate_limits import Standing
+from footnote.tenancy.rate_limits import Allowance
 
 pytestmark = pytest.mark.anyio
 
 
-async def taken(rt: Runtime, key: str, limit: int) -> Standing:
+async def taken(rt: Runtime, key: str, limit: int) -> Allowance:
     standing = await rate_limits.take(rt.shared, key, "query", limit)
     assert standing is not None
     return standing

@@ -12,7 +12,7 @@ from api.schemas.fields import JsonObject, Plain, Storable
 from api.schemas.questions import QueryText
 from api.schemas.search import OnRequest
 from footnote.collections import expiry
-from footnote.collections.cutting import CHARACTERS_A_TOKEN, Chunking
+from footnote.collections.chunking_settings import CHARACTERS_A_TOKEN, Chunking
 from footnote.documents import file_counts, files
 from footnote.documents.file_counts import FileCounts, FileStatus
 from footnote.documents.reading import DocumentDetails

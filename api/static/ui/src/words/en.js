@@ -118,7 +118,7 @@ export const en = {
 
   first: {
     title: "Drop a file. Then ask.",
-    lead: "Footnote reads it. Each sentence of an answer then shows the line on the page that it comes from.",
+    lead: "Footnote reads it. Each footnote of an answer then shows its line on the page.",
     soon: "One moment. Then ask.",
     soonLead: "You can ask as soon as the first file is ready.",
     formats: "PDF, Word, PowerPoint, Excel, HTML, Markdown, mail, archives of these, and more.",
@@ -126,7 +126,7 @@ export const en = {
   },
   begin: {
     title: "What do you want to know?",
-    lead: (n) => `Asked of ${counted(n, "document", "documents")}. Each sentence of an answer shows where it stands.`,
+    lead: (n) => `Asked of ${counted(n, "document", "documents")}. Each footnote of an answer shows its line on the page.`,
     suggested: "For example",
     about: (heading) => `What does it say about “${heading}”?`,
   },

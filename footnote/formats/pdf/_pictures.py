@@ -41,7 +41,7 @@ def boxes(path: Path, number: int, quote: str, where: float) -> list[list[float]
     """Rectangles that cover the quote on the page, one for each line: left, top, right, bottom as shares of the page.
 
     Of several places the one nearest to `where` is meant, a share of the text's characters without white space.
-    None if it is not found.
+    Empty if it is not found.
     """
     with _Opened(path, number) as page:
         text, second = PageText(page), SecondReader(path)

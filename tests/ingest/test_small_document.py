@@ -16,7 +16,7 @@ from footnote.embeddings import vector_lengths
 from footnote.errors import Busy, ProviderRejected, RateLimited, Unavailable
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import chunk
-from footnote.ingest import one_run as steps
+from footnote.ingest import small_document as steps
 from footnote.jobs import one_run, recovery, scheduling
 from footnote.models import Collection, Embedding, Job, UsageOfDay
 from footnote.runtime import Runtime
