@@ -59,7 +59,7 @@ class Banner:
             "",
             "  footnote add report.pdf",
             "  footnote status",
-            '  footnote ask "What does the report conclude?"',
+            '  footnote ask "What is report.pdf about?"',
             f"  ({self.commands})",
         ]
         return "\n".join([*lines, "", "Ctrl-C to stop.", ""])

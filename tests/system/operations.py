@@ -64,7 +64,7 @@ class Machines:
         """By what the page writes, what is here instead."""
         return {
             "report.pdf": str(REPORT),
-            "What does the report conclude?": QUESTION,
+            "What is report.pdf about?": QUESTION,
             "openai/text-embedding-3-small": "local-multilingual",
             "/mnt/backups": str(self.root / "backups"),
             "/etc/footnote.env": str(self.root / f"node{node}.env"),
