@@ -96,8 +96,9 @@ class System:
     async def states(self, job_ids: Iterable[str]) -> list[str]:
         wanted = list(job_ids)
         async with self.rt.sessions() as session:
-            found = dict((await session.execute(select(Job.id, Job.state).where(Job.id.in_(wanted)))).tuples().all())
-        return [found[job_id] for job_id in wanted]
+            found = await session.execute(select(Job.id, Job.state).where(Job.id.in_(wanted)))
+        state = {row.id: row.state for row in found}
+        return [state[job_id] for job_id in wanted]
 
     async def over(self, job_ids: Iterable[str]) -> bool:
         return set(await self.states(job_ids)) <= set(jobs.TERMINAL)
