@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
-from footnote.database.driver import lent, setting, transacting
+from footnote.database.driver import given_back, lent, setting, transacting
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
@@ -222,6 +222,7 @@ async def open_runtime(
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close
         closing.push_async_callback(engine.dispose)
+        closing.push_async_callback(given_back)
         if pulse is not None:
             closing.push_async_callback(pulse.close)
         if redis is not None:

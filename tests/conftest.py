@@ -1,7 +1,10 @@
 """Real Postgres and Valkey for every test, started once; a savepoint around each test that needs no commit."""
 
 import asyncio
+import gc
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -39,6 +42,23 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pgbouncer", action="store_true", help="reach Postgres through PgBouncer")
+
+
+def pytest_configure() -> None:
+    # Set, it makes each of the many processes that tests start compile all that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays: the garbage collector would look through all of it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

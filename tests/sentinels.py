@@ -56,7 +56,7 @@ class Watched:
 
 
 def _told_by(port: int) -> dict[str, Any]:
-    with Redis(port=port, decode_responses=True, socket_timeout=5) as client:
+    with Redis(port=port, decode_responses=True, socket_timeout=30) as client:
         return dict(client.sentinel_master(NAME))
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 STOP_SECONDS = 1.0  # for Postgres to be told that a statement is no longer wanted
+# Transactions that are being rolled back; their callers may have stopped waiting.
+_ending: set["asyncio.Task[None]"] = set()
 # Settings of a transaction whose statements are planned once a connection: to plan what finds rows by keys takes longer
 # than to run it. A plan may be made while the tables are small, or for a tenant with less: the plan that is right for
 # many rows looks each of them up by an index.
@@ -114,20 +116,32 @@ async def transacting(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterat
         yield session
         await _commit(session)
     except BaseException as error:
-        if isinstance(error, asyncio.CancelledError):
-            await _cut_off(session)
-        await asyncio.shield(_rolled_back(session, checked_out))
+        # All of it in a task of its own: a caller may be cancelled again while it waits.
+        cut_off = isinstance(error, asyncio.CancelledError)
+        ending = asyncio.create_task(_rolled_back(session, checked_out, cut_off=cut_off))
+        _ending.add(ending)
+        ending.add_done_callback(_ending.discard)
+        await asyncio.shield(ending)
         raise
     if checked_out is not None:
         await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
 
 
-async def _rolled_back(session: AsyncSession, checked_out: Any) -> None:
+async def _rolled_back(session: AsyncSession, checked_out: Any, *, cut_off: bool) -> None:
     try:
+        if cut_off:
+            await _cut_off(session)
         await session.close()
     finally:
         if checked_out is not None:
             await greenlet_spawn(checked_out.close)
+
+
+async def given_back() -> None:
+    """Waits until transactions that were cancelled have given their connections back, before their pool is closed."""
+    loop = asyncio.get_running_loop()
+    if pending := [each for each in _ending if each.get_loop() is loop]:
+        await asyncio.wait(pending, timeout=2 * STOP_SECONDS)
 
 
 async def _commit(session: AsyncSession) -> None:

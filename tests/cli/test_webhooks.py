@@ -89,7 +89,7 @@ def test_what_arrives_is_verified_and_printed(
             signed["webhook-signature"] = Webhook(secret).sign("whd_1", now, body)
             request = urllib.request.Request(receiver.url, body.encode(), signed)
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     statuses.append(answer.status)
             except urllib.error.HTTPError as error:
                 statuses.append(error.code)

@@ -2,17 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
 from footnote import jobs
-from footnote.database.driver import driver, planning_once
+from footnote.database.driver import driver, given_back, planning_once
 from footnote.documents import accepting, reading
 from footnote.errors import DatabaseAway, TenantDeleted
 from footnote.models import Tenant
-from footnote.runtime import Runtime
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
 from footnote.tenancy import tenants
 
 INSERT = "INSERT INTO tenant (id, name, quotas, webhook_secret) VALUES ($1, $2, '{}', '')"
@@ -137,3 +139,53 @@ async def test_connections_come_back_without_a_transaction(committing_rt: Runtim
     async with committing_rt.glance() as connection:
         assert not connection.is_in_transaction()
         assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_transaction_that_is_cancelled_twice_gives_its_connection_back(
+    committing_rt: Runtime, steps: int
+) -> None:
+    """A task group cancels what waits in it again and again, also while a transaction is being rolled back."""
+    pool = committing_rt.sessions.kw["bind"].pool
+    begun = asyncio.Event()
+
+    async def wait_long() -> None:
+        async with committing_rt.transaction() as session:
+            connection = await driver(session)
+            begun.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    waiting = asyncio.create_task(wait_long())
+    await begun.wait()
+    waiting.cancel()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await given_back()
+    assert pool.checkedout() == 0
+
+
+@pytest.mark.anyio
+async def test_a_pool_is_closed_when_the_last_connection_has_come_back(settings: Settings) -> None:
+    begun = asyncio.Event()
+
+    async def wait_long(rt: Runtime) -> None:
+        async with rt.transaction() as session:
+            connection = await driver(session)
+            connections.append(connection)
+            begun.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    connections: list[Any] = []
+    async with open_runtime(settings, pool_size=1) as rt:
+        waiting = asyncio.create_task(wait_long(rt))
+        await begun.wait()
+        pool = rt.sessions.kw["bind"].pool
+        for _ in range(2):
+            waiting.cancel()
+            await asyncio.sleep(0)
+    assert pool.checkedout() == 0
+    assert waiting.done()
+    assert connections[0].is_closed()

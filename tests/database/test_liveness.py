@@ -30,18 +30,22 @@ class Wire:
         self.socket = socket
         self.whole = asyncio.Event()
         self.whole.set()
+        self.passing: set[asyncio.Task[None] | None] = set()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.passing.add(asyncio.current_task())
         await self.whole.wait()
         from_server, to_server = await asyncio.open_unix_connection(self.socket)
-        with suppress(ConnectionError):
-            await asyncio.gather(self._pass(reader, to_server), self._pass(from_server, writer))
+        await asyncio.gather(self._pass(reader, to_server), self._pass(from_server, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while piece := await reader.read(65536):
-            await self.whole.wait()
-            writer.write(piece)
-        writer.close()
+        with suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                await self.whole.wait()
+                writer.write(piece)
+        writer.close()  # which ends the other direction
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -57,6 +61,7 @@ async def wired(settings: Settings) -> AsyncIterator[tuple[Wire, Settings]]:
     finally:
         wire.whole.set()
         server.close()
+        await asyncio.gather(*filter(None, wire.passing))
 
 
 @pytest.fixture
@@ -141,7 +146,7 @@ async def test_a_request_whose_time_is_over_waits_for_nothing_more(committing_rt
     with pytest.raises(DatabaseAway) as raised:
         await asyncio.wait_for(asyncio.create_task(request()), 30)
     assert raised.value.code == "database_unavailable"
-    async with rt.sessions() as session, asyncio.timeout(10):  # the statement is ended in Postgres, too
+    async with rt.sessions() as session, asyncio.timeout(60):  # the statement is ended in Postgres, too
         busy = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {asked[0]} AND state = 'active'"
         while await session.scalar(text(busy)):
             await asyncio.sleep(0.05)

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 from kombu.exceptions import OperationalError
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -46,12 +47,11 @@ async def test_those_that_ask_find_the_new_primary() -> None:
         start_batches(app, ["bat_1"])
         before = watched.primary()
         watched.kill_primary()
-        async with asyncio.timeout(30):
-            while not await _set(redis):
+        # On a busy machine, sentinels may take the new primary for dead, too, and make the third server primary: what
+        # was not yet copied is then lost.
+        async with asyncio.timeout(90):
+            while not await _set(redis) or _asked(other) != b"after" or watched.primary() in (None, before):
                 await asyncio.sleep(0.05)
-            while watched.primary() in (None, before):  # one of the sentinels learns it later
-                await asyncio.sleep(0.05)
-        assert other.get("asked") == b"after"
         with suppress(OperationalError):  # as the dispatcher does, which sends again
             start_batches(app, ["bat_2"])
         start_batches(app, ["bat_2"])
@@ -64,3 +64,9 @@ async def _set(redis: Redis) -> bool:
     with suppress(RedisError):
         return bool(await redis.set("asked", "after"))
     return False
+
+
+def _asked(redis: SyncRedis) -> object:
+    with suppress(RedisError):
+        return redis.get("asked")
+    return None

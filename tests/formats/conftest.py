@@ -24,14 +24,14 @@ def connections() -> int:
 def nothing_left() -> Iterator[None]:
     """After the test there are as many processes as before, and no more pipes and sockets."""
     starting._running_server()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while parsers_of("self") and time.monotonic() < deadline:  # of the test before: killed, and not yet waited for
         time.sleep(0.01)
     before, open_before = (parsers_of("self"), len(children("self"))), connections()
     yield
     starting._running_server()
     assert (parsers_of("self"), len(children("self"))) == before
-    deadline = time.monotonic() + 10  # a closed event loop lets its own go when it is collected
+    deadline = time.monotonic() + 60  # a closed event loop lets its own go when it is collected
     while connections() > open_before and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.05)

@@ -94,7 +94,11 @@ class System:
             raise AssertionError(self.worker.log.read_text()[-3000:]) from None
 
     async def states(self, job_ids: Iterable[str]) -> list[str]:
-        return [(await job_of(self.rt, job_id)).state for job_id in job_ids]
+        wanted = list(job_ids)
+        async with self.rt.sessions() as session:
+            found = await session.execute(select(Job.id, Job.state).where(Job.id.in_(wanted)))
+        state = {row.id: row.state for row in found}
+        return [state[job_id] for job_id in wanted]
 
     async def over(self, job_ids: Iterable[str]) -> bool:
         return set(await self.states(job_ids)) <= set(jobs.TERMINAL)

@@ -36,7 +36,7 @@ def test_the_end_of_the_pipe_ends_the_groups_by_force_if_need_be(lock, group):
     guard = Guard(lock, seconds=1)
     guard.watch([group.pid])
     guard._shell.communicate()  # closes the pipe, as the death of the supervisor does
-    assert group.wait(5) == -signal.SIGKILL
+    assert group.wait(60) == -signal.SIGKILL
     wait_for(lambda: not grandchildren())
 
 
@@ -58,4 +58,4 @@ def test_a_guard_that_was_killed_is_replaced(lock, group):
     guard.watch([group.pid])
     assert guard.pid != first
     guard._shell.communicate()
-    assert group.wait(5) == -signal.SIGKILL
+    assert group.wait(60) == -signal.SIGKILL

@@ -203,7 +203,7 @@ def test_killing_the_supervisor_leaves_nothing_and_the_next_start_works(stack):
     pids = [stack.pid(service) for service in ("api", "worker", "flower")]
     process.kill()
     process.wait()
-    wait_for(lambda: not any(lives(pid) for pid in pids), 10)
+    wait_for(lambda: not any(lives(pid) for pid in pids))
     stack.services["worker"]["command"] = ["sleep", "1000"]
     stack.start_and_wait()
     assert not processes_with(f"sleep\0{marker}")

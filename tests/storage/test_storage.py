@@ -389,7 +389,7 @@ async def test_nothing_arrives_in_s3_after_a_writer_that_was_cancelled(
         if called != method:
             return send(store, called, arguments)
         loop.call_soon_threadsafe(sent.set)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         result = send(store, called, arguments)
         answered.set()
         return result

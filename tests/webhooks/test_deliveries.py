@@ -167,7 +167,7 @@ async def test_a_loop_that_is_stopped_in_the_moment_it_is_woken_ends(committing_
     for _ in range(steps):  # of the event loop, between the wake-up and the end of the wait
         await asyncio.sleep(0)
     task.cancel()
-    ended, _ = await asyncio.wait({task}, timeout=5)
+    ended, _ = await asyncio.wait({task}, timeout=60)
     if not ended:  # once more, so that nothing goes on
         task.cancel()
     assert ended

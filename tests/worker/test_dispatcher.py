@@ -75,7 +75,7 @@ def with_settings(rt: Runtime, **values: Any) -> Runtime:
 
 @pytest.fixture
 async def redis(broker: Broker) -> AsyncIterator[Redis]:
-    client = Redis.from_url(broker.server.url, socket_timeout=2)
+    client = Redis.from_url(broker.server.url, socket_timeout=30)
     yield client
     await client.aclose()
 

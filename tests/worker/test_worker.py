@@ -267,22 +267,6 @@ async def test_a_trace_leads_from_the_upload_to_the_webhook(system: System) -> N
     assert {span.about["job_id"] for span in spans if span.program == "worker" and span.name != "provider"} == {job_id}
 
 
-async def test_a_trace_goes_on_after_its_worker_was_killed(system: System) -> None:
-    system.provider.open.clear()
-    job_id, trace = await uploaded(system, paragraphs(19, "canary"))
-    await eventually(lambda: system.provider.waiting > 0)
-    # Spans are sent once a second; what a killed process had not sent is lost.
-    await eventually(lambda: any(span.name == "chunk" for span in system.collector.of_trace(trace)))
-    system.worker.kill()
-    system.provider.open.set()
-    await system.until(job_id, lambda job: job.state == "waiting")
-    system.worker.start()
-    await system.until(job_id, lambda job: job.state == "succeeded")
-    spans = await traced(system, trace)
-    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
-    assert below(spans, "embed") == {"provider"}
-
-
 async def test_messages_and_events_hold_no_secret_and_no_text(system: System) -> None:
     """All that passes through Redis while a step fails and others succeed; Flower has nothing else to show."""
     assert system.rt.redis is not None
@@ -323,8 +307,14 @@ async def test_a_pool_process_killed_in_a_step_costs_the_batches_in_flight_and_n
     assert counters(system) == files, "its successor counts on in its files"
 
 
-async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:
-    job_id = await held_up(system, "whole")
+async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on_with_job_and_trace(
+    system: System,
+) -> None:
+    system.provider.open.clear()
+    job_id, trace = await uploaded(system, paragraphs(19, "canary"))
+    await eventually(lambda: system.provider.waiting > 0)
+    # Spans are sent once a second; what a killed process had not sent is lost.
+    await eventually(lambda: any(span.name == "chunk" for span in system.collector.of_trace(trace)))
     (child,) = await eventually(system.worker.children)
     system.worker.kill()
     await eventually(lambda: not Path(f"/proc/{child}").exists())
@@ -334,8 +324,11 @@ async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on
     job = await system.until(job_id, lambda job: job.state == "succeeded")
     await check_whole(system, job)
     # Beside them, words by which the gate's threshold for the model is measured.
-    asked = sum(count for text, count in system.provider.texts.items() if "whole" in text)
+    asked = sum(count for text, count in system.provider.texts.items() if "canary" in text)
     assert asked <= 19 + 4 * CALLS, "what was in flight was asked for again, at most"
+    spans = await traced(system, trace)
+    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
+    assert below(spans, "embed") == {"provider"}
 
 
 async def ask_to_stop(system: System) -> None:
@@ -397,20 +390,10 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
         await jobs.cancel(session, job.id)
 
 
-async def command(system: System, *words: str) -> None:
-    """`footnote` as an operator runs it."""
-    ran = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "footnote", *words),
-        cwd=ROOT,
-        env=system.worker.environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert await ran.wait() == 0
-
-
 async def test_a_pause_keeps_what_waits_and_ends_the_step_that_runs_at_a_checkpoint(system: System) -> None:
     job_id = await held_up(system, "paused")
-    await command(system, "pause")
+    async with system.rt.transaction() as session:
+        await scheduling.pause(session)
     waiting = (await driving.accept(system.rt, system.tenant, paragraphs(2, "later"))).details.job.id
     await asyncio.sleep(float(system.worker.environment["FOOTNOTE_YIELD_SECONDS"]))
     system.provider.open.set()
@@ -418,7 +401,8 @@ async def test_a_pause_keeps_what_waits_and_ends_the_step_that_runs_at_a_checkpo
     assert (job.step, job.attempts, waiting_for(job)) == ("embed", 0, "the end of the pause")
     assert system.provider.waiting == 0
     assert (await job_of(system.rt, waiting)).state == "queued"
-    await command(system, "resume")
+    async with system.rt.transaction() as session:
+        await scheduling.resume(session)
     for each in (job_id, waiting):
         await system.until(each, lambda job: job.state == "succeeded")
     assert system.provider.texts.total() == 19 + 2
