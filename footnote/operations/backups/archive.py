@@ -52,6 +52,23 @@ def remove_older(directory: Path, current: Path, oldest: Manifest) -> None:
             shutil.rmtree(folder)
 
 
+def make_room(folder: Path) -> None:
+    """Removes what pg_receivewal left of a segment that a full disk kept from being made; it refuses to go on with it.
+
+    It makes each in its whole length before it writes. Call while it does not run.
+    """
+    for path in folder.glob(f"*{UNFINISHED_SEGMENT}"):
+        if not _is_whole(path):
+            path.unlink()
+
+
+def _is_whole(segment: Path) -> bool:
+    try:
+        return segment.stat().st_size == SEGMENT_BYTES
+    except FileNotFoundError:  # complete just now
+        return False
+
+
 def record_segments(folder: Path, known: dict[str, str]) -> None:
     """Adds what is complete to the sums."""
     new = {each.name for each in folder.iterdir() if _COMPLETE.fullmatch(each.name)} - known.keys()
@@ -63,7 +80,7 @@ def record_segments(folder: Path, known: dict[str, str]) -> None:
 
 def record_state(folder: Path, covered: datetime, before: LogState | None) -> LogState | None:
     """Writes down how much of the newest segment is there; what it wrote, or `before` if there is nothing new."""
-    names = [each.name for each in folder.iterdir() if each.name.endswith(UNFINISHED_SEGMENT)]
+    names = [each.name for each in folder.glob(f"*{UNFINISHED_SEGMENT}") if _is_whole(each)]
     if not names:
         return before
     name = max(names)
