@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from footnote.database.engine import connect
 from footnote.errors import Conflict, Invalid
 from footnote.operations.backups import objects, tools
 from footnote.operations.backups.archive import Archive
@@ -26,10 +27,15 @@ _LAST_COMMIT = "SELECT pg_last_xact_replay_timestamp()"
 
 
 async def verify_empty(settings: Settings) -> None:
-    """Raises Conflict if the database has tables already, Invalid without DATABASE_URL or STORAGE_URL."""
+    """Raises Conflict if the database has tables already, Invalid without DATABASE_URL or STORAGE_URL, DatabaseAway."""
     if not (settings.database_url and settings.storage_url):
         raise Invalid("bad_setting", "--into-servers needs DATABASE_URL and STORAGE_URL.")
-    if tables := await _asked(tools.direct_url(settings), _TABLES):
+    connection = await connect(settings)
+    try:
+        tables = await connection.fetchval(_TABLES)
+    finally:
+        connection.terminate()
+    if tables:
         empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
         raise Conflict("database_not_empty", f"DATABASE_URL has {tables} tables: name an empty database, or {empty}")
 
