@@ -19,6 +19,7 @@ STATE = "state.json"
 UNFINISHED_SEGMENT = ".partial"
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENTS_A_FILE = 0x100  # of 4 GB, after which the middle part of a name counts up
+_FOLDER = re.compile(r"\d+-\d{8}T\d{6}Z")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _COMPLETE = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
 
@@ -45,8 +46,8 @@ def new_folder(directory: Path, system: str) -> Path:
 
 
 def remove_older(directory: Path, current: Path, oldest: Manifest) -> None:
-    """Removes folders of the log that ended before the oldest backup that is left began."""
-    for folder in (directory / WAL).iterdir():
+    """Removes folders of the log that ended before the oldest backup that is left began. What else is there stays."""
+    for folder in (each for each in (directory / WAL).iterdir() if _FOLDER.fullmatch(each.name)):
         last = max((each.stat().st_mtime for each in folder.iterdir()), default=0.0)
         if folder != current and last < oldest.started_at.timestamp():
             shutil.rmtree(folder)

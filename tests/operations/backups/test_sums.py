@@ -3,13 +3,15 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from footnote.errors import Invalid
 from footnote.operations.backups import archive, sums
+from footnote.operations.backups.folders import Manifest
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 FIRST = "0000000100000000000000FE"
@@ -137,3 +139,16 @@ def test_a_segment_that_had_no_room_is_no_part_of_the_log_and_makes_room_for_ano
     archive.make_room(log)
     assert (whole.exists(), short.exists()) == (True, False)
     assert opened(log).segments == list(SEGMENTS)
+
+
+def test_folders_of_the_log_go_with_their_backups_and_what_is_not_ours_stays(log: Path) -> None:
+    other = log.parent / "lost+found"
+    other.write_text("no folder")
+    manifest = Manifest("b", "base", "1", "18.4", "1", "7", FIRST, NOON, NOON, [])
+    archive.remove_older(log.parents[1], log.parent / "8-20261130T120000Z", manifest)
+    assert log.exists(), "it was written after the oldest backup began"
+    later = replace(manifest, started_at=datetime.now(UTC) + timedelta(hours=1))
+    archive.remove_older(log.parents[1], log, later)
+    assert log.exists(), "it is the one that is written"
+    archive.remove_older(log.parents[1], log.parent / "8-20261130T120000Z", later)
+    assert (log.exists(), other.exists()) == (False, True)
