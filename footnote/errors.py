@@ -213,11 +213,15 @@ class DatabaseAway(Unavailable):
 
 
 class DatabaseUnfit(DatabaseAway):
-    """Postgres, or a pooler before it, is not what we can work with. `remedy` is for the operator."""
+    """Postgres, or a pooler before it, is not what we can work with. `why` and `remedy` are for the operator."""
 
-    def __init__(self, remedy: str) -> None:
+    def __init__(self, remedy: str, why: str = "") -> None:
         super().__init__()
-        self.remedy = remedy
+        self.remedy, self.why = remedy, why
+
+    @property
+    def told(self) -> str:
+        return f"{self.why} {self.remedy}".strip()
 
 
 class Busy(DatabaseAway):

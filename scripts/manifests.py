@@ -31,8 +31,8 @@ def builder() -> tuple[str, ...] | None:
     return next((command for command in BUILDERS if shutil.which(command[0])), None)
 
 
-def build(command: Sequence[str], overlay: str) -> list[Json]:
-    """The objects of an overlay. Raises CalledProcessError, after the builder said why."""
+def build(command: Sequence[str], overlay: str | Path) -> list[Json]:
+    """The objects of an overlay, or of another folder. Raises CalledProcessError, after the builder said why."""
     done = subprocess.run([*command, str(FOLDER / overlay)], stdout=subprocess.PIPE, check=True)
     return list(yaml.safe_load_all(done.stdout))
 

@@ -15,7 +15,7 @@ from footnote.cli.jobs import JOBS
 from footnote.cli.keys import KEYS
 from footnote.cli.model_swaps import MODEL_SWAP
 from footnote.cli.webhooks import WEBHOOKS
-from footnote.errors import FootnoteError
+from footnote.errors import DatabaseUnfit, FootnoteError
 
 app = typer.Typer(
     name="footnote",
@@ -53,6 +53,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app()
+    except DatabaseUnfit as unfit:
+        sys.exit(unfit.told)
     except FootnoteError as error:
         sys.exit(error.message)
     except ValueError as error:

@@ -1,13 +1,16 @@
 """Backups: made, followed by the write-ahead log, restored."""
 
 import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from footnote.errors import Invalid
+from footnote.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from footnote.operations.backups.restoring import Restored
@@ -39,11 +42,12 @@ def backup(
 
     settings = with_database()
     target = _directory(settings, directory)
-    if wal:
-        configure_logging(settings)
-        asyncio.run(follow(settings, target))
-        return
-    made = asyncio.run(back_up(settings, target))
+    with _disks():
+        if wal:
+            configure_logging(settings)
+            asyncio.run(follow(settings, target))
+            return
+        made = asyncio.run(back_up(settings, target))
     seconds = (made.manifest.finished_at - made.manifest.started_at).total_seconds()
     typer.echo(f"{made.folder} ({made.manifest.kind}, {seconds:.1f} s)")
 
@@ -66,10 +70,23 @@ def restore(
     from footnote.settings import Settings
 
     run = restoring.restore_into_servers if servers else restoring.restore
-    restored = run(Settings(), directory.expanduser().resolve(), _moment(until))
+    with _disks():
+        restored = run(Settings(), directory.expanduser().resolve(), _moment(until))
     for line in _told(restored):
         typer.echo(line)
     raise typer.Exit(0 if restored.is_clean else 1)
+
+
+@contextmanager
+def _disks() -> Iterator[None]:
+    """A full disk, or a folder that is not ours, is a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise Unavailable("disk_failed", f"{where}{os.strerror(error.errno)}. Nothing was kept.") from error
 
 
 def _told(restored: "Restored") -> list[str]:

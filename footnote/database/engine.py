@@ -15,7 +15,7 @@ from footnote import deadline
 from footnote.database.admission import AdmissionQueue
 from footnote.database.driver import settings_of
 from footnote.database.liveness import PROBE_SECONDS
-from footnote.errors import Busy, DatabaseAway, Invalid
+from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, Invalid
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ _SHARED = (
     "{name} leads to a pooler that lends a session of Postgres for a transaction only. Set DATABASE_DIRECT_URL to the "
     "address of Postgres itself."
 )
+_REFUSED = "Correct user, password and database in DATABASE_URL."
 _shared: dict[str, bool] = {}  # whether a pooler lends sessions, by address
 
 
@@ -138,13 +139,17 @@ async def _open(dsn: str, seconds: float, statement_seconds: float) -> "OpeningC
 
     from footnote.database.opening import OpeningConnection
 
-    connection: OpeningConnection = await asyncpg.connect(
-        dsn,
-        timeout=seconds,
-        command_timeout=statement_seconds,
-        server_settings=_OF_CONNECTIONS,
-        connection_class=OpeningConnection,
-    )
+    refusals = asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError
+    try:
+        connection: OpeningConnection = await asyncpg.connect(
+            dsn,
+            timeout=seconds,
+            command_timeout=statement_seconds,
+            server_settings=_OF_CONNECTIONS,
+            connection_class=OpeningConnection,
+        )
+    except (*refusals, asyncpg.ClientConfigurationError, OverflowError) as error:  # the last: a port that is none
+        raise DatabaseUnfit(_REFUSED, f"Postgres refuses us: {error}.") from error
     return connection
 
 

@@ -1,15 +1,22 @@
 """The HNSW index of second vectors in a space: built when a swap has filled it, dropped when no swap needs it."""
 
 from footnote.embeddings.vector_index import WORTHWHILE, building, create, name_of, yield_to_searches
-from footnote.models import EmbeddingSpace, ModelSwap
+from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 TABLE = "chunk_vector"
+_NAMES = name_of(TABLE, "")
 _ENOUGH = "SELECT count(*) >= $2 FROM (SELECT FROM chunk_vector WHERE space_id = $1 LIMIT $2) AS counted"
 _IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
-_IN_USE = """
-SELECT EXISTS (SELECT FROM model_swap WHERE ended_at IS NULL AND id <> $2 AND $1 IN (from_space_id, to_space_id))
+# Of a collection that is being deleted, the swap does not go on.
+_UNUSED = """
+SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = 'chunk_vector'::regclass AND starts_with(relname, $1) AND NOT EXISTS (
+    SELECT FROM model_swap JOIN collection ON collection.id = collection_id
+    WHERE ended_at IS NULL AND deleted_at IS NULL AND model_swap.id <> $2
+      AND substr(relname, length($1) + 1) IN (CAST(from_space_id AS text), CAST(to_space_id AS text))
+)
 """
 
 
@@ -32,15 +39,17 @@ async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
         return True
 
 
-async def drop(rt: Runtime, swap: ModelSwap) -> bool:
-    """Drops the indexes of the swap's spaces, where no other swap that goes on has second vectors.
+async def drop(rt: Runtime, swap_id: str) -> bool:
+    """Drops the indexes that only this swap needs, which ends, and those that none needs.
 
     False while an index is being built: then to be tried again.
     """
+    async with rt.glance() as looking:
+        if not await looking.fetch(_UNUSED, _NAMES, swap_id):
+            return True
     async with building(rt) as connection:
         if connection is None:
             return False
-        for space_id in (swap.from_space_id, swap.to_space_id):
-            if not await connection.fetchval(_IN_USE, space_id, swap.id):
-                await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name_of(TABLE, space_id)}")
+        for unused in await connection.fetch(_UNUSED, _NAMES, swap_id):
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {unused['relname']}")
         return True

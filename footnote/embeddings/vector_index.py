@@ -151,7 +151,7 @@ async def states(session: AsyncSession) -> dict[str, int]:
     return found
 
 
-def name_of(table: str, space_id: int) -> str:
+def name_of(table: str, space_id: int | str) -> str:
     return f"ix_{table}_embedding_space_{space_id}"
 
 

@@ -56,8 +56,9 @@ async def get(session: AsyncSession, name_or_id: str) -> SwapDetails | None:
 
 
 async def running(session: AsyncSession) -> list[SwapDetails]:
-    """All swaps of the tenant that have not ended, newest first; a few at most."""
-    return await _details(session, ModelSwap.ended_at.is_(None), most=MOST_LISTED)
+    """All swaps of the tenant that have not ended, newest first; a few at most. None of a deleted collection."""
+    goes_on = ModelSwap.ended_at.is_(None) & Collection.deleted_at.is_(None)
+    return await _details(session, goes_on, most=MOST_LISTED)
 
 
 _OLD, _NEW = aliased(EmbeddingSpace), aliased(EmbeddingSpace)

@@ -34,19 +34,38 @@ SOON = 1.0  # until what others held is tried again
 async def do_part(rt: Runtime, task: BackgroundTask) -> int | None:
     """The chunks that got a vector or lost one; None when the swap is over. Raises Later."""
     rt = rt.for_tenant(task.tenant_id)
+    current = await _current(rt, task)
+    if current is None:
+        await _give_up(rt, task)
+        return None
+    swap, collection = current
+    if swap.state == "dropping":
+        return await _drop(rt, task, swap)
+    return await _fill(rt, swap, collection)
+
+
+async def _current(rt: Runtime, task: BackgroundTask) -> tuple[ModelSwap, Collection] | None:
+    """The swap, which begins to drop the former model when its time is over; None if the collection is deleted."""
     async with rt.transaction() as session:
         swap = await session.get(ModelSwap, task.subject_id)
         collection = await session.get(Collection, swap.collection_id) if swap else None
         if swap is None or collection is None or collection.deleted_at is not None:
-            await tasks.complete(session, task.id, {"documents": task.progress_done})  # the chunks go with documents
             return None
-        overdue = select(ModelSwap.id).where(ModelSwap.id == swap.id, ModelSwap.drop_after < func.now())
-        if swap.state == "switched" and await session.scalar(overdue):
+        of_swap, is_over = ModelSwap.id == swap.id, ModelSwap.drop_after < func.now()
+        overdue = select(ModelSwap.id).where(of_swap, ModelSwap.state == "switched", is_over)
+        if await session.scalar(overdue):
             await session.get_one(Collection, collection.id, with_for_update={"key_share": True})
-            await model_swap.begin_to_drop(session, swap)
-    if swap.state == "dropping":
-        return await _drop(rt, task, swap)
-    return await _fill(rt, swap, collection)
+            if await session.scalar(overdue.with_for_update()):  # it was not rolled back at this moment
+                await model_swap.begin_to_drop(session, swap)
+        return swap, collection
+
+
+async def _give_up(rt: Runtime, task: BackgroundTask) -> None:
+    """The collection is deleted, and its chunks go with its documents."""
+    if not await second_index.drop(rt.operator, task.subject_id):
+        raise Later(SOON)
+    async with rt.transaction() as session:
+        await tasks.complete(session, task.id, {"documents": task.progress_done})
 
 
 # -- second vectors ------------------------------------------------------------------------------------------
@@ -205,7 +224,7 @@ async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | Non
         removed = await _remove_some(session, rt, collection, held=True)
     if removed:
         return removed
-    if not await second_index.drop(rt.operator, swap):
+    if not await second_index.drop(rt.operator, swap.id):
         raise Later(SOON)
     return await _drop_last(rt, task, swap)
 

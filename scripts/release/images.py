@@ -13,11 +13,14 @@ NAMES = ("footnote-api", "footnote-worker")
 SERVICES = {"migrate": 0, "api": 0, "worker": 1, "dispatcher": 1, "flower": 1}
 
 
-def engine() -> str | None:
+def engine(seconds: float = 30.0) -> str | None:
     """Docker, if it is here and an engine answers."""
     if shutil.which("docker") is None:
         return None
-    asked = subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False)
+    try:
+        asked = subprocess.run(["docker", "info"], capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return None
     return "docker" if asked.returncode == 0 else None
 
 

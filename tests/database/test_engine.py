@@ -11,7 +11,8 @@ from sqlalchemy import Executable, text
 
 from footnote.database import engine, leases, opening
 from footnote.database.engine import connect, database_dsn
-from footnote.errors import DatabaseAway, Invalid
+from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid
+from footnote.operations import bootstrap
 from footnote.providers.local import LocalEmbedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -39,6 +40,31 @@ def test_urls_that_libpq_takes_are_taken(url: str, dsn: str) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(Invalid, match="bad_setting"):
         database_dsn(url)
+
+
+WRONG = [
+    ("postgres@", "no_such_role@", "no_such_role"),
+    ("/footnote", "/no_such_database", "no_such_database"),
+    ("?", "?sslmode=no_such_mode&", "sslmode"),
+    ("postgres@/footnote", "postgres@127.0.0.1:99999/footnote", "port"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), WRONG)
+async def test_a_server_that_refuses_us_is_a_sentence_and_a_server_that_is_away(
+    settings: Settings, right: str, wrong: str, said: str
+) -> None:
+    url = str(settings.database_url).replace(right, wrong, 1)
+    refused = settings.model_copy(update={"database_url": url if "99999" not in url else url.partition("?")[0]})
+    with pytest.raises(DatabaseUnfit) as unfit:
+        await connect(refused)
+    assert said in unfit.value.why
+    assert unfit.value.remedy == "Correct user, password and database in DATABASE_URL."
+    with pytest.raises(Invalid, match=said):
+        await bootstrap.database_answers(refused)
+    async with open_runtime(refused, pool_size=1) as rt:
+        with pytest.raises(DatabaseUnfit):
+            await rt.execute(text("SELECT 1"))
 
 
 async def test_a_connection_gives_its_locks_back_when_its_process_freezes(settings: Settings) -> None:

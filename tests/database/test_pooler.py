@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -19,6 +20,7 @@ from footnote.database import engine
 from footnote.database.engine import answers, connect, connect_for_pool, is_polling
 from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid
 from footnote.operations import bootstrap
+from footnote.operations.backups.taking import back_up
 from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -136,6 +138,9 @@ async def test_a_search_by_index_finds_as_much_as_without_the_pooler(
     found = [len({*one} & {*other}) for one, other in zip(pooled, exact, strict=True)]
     assert sum(found) >= 0.98 * 10 * QUESTIONS
     connection = await asyncpg.connect(own_database)
+    async with asyncio.timeout(60):
+        while await connection.fetchval(_SCANS) < 2 * QUESTIONS:  # a session tells what it counted when it ends
+            await asyncio.sleep(0.05)
     assert await connection.fetchval(_SCANS) == 2 * QUESTIONS  # by the index, each time
     await connection.close()
 
@@ -208,3 +213,17 @@ def test_the_table_of_connections_says_what_processes_open() -> None:
     own = Settings(_env_file=None)
     opened = {"api": own.api_connections, "worker": own.worker_connections, "dispatcher": background.POOL_SIZE}
     assert {name: int(shown[name]) for name in opened} == opened
+
+
+async def test_a_backup_goes_past_the_pooler_and_leaves_its_sessions_as_they_are(
+    settings: Settings, own_database: str, tmp_path: Path
+) -> None:
+    with pgbouncer.running(pgbouncer.binary(), own_database, default_pool_size="2") as pooler:
+        url = pooler.url.replace("/footnote", urlsplit(own_database).path)
+        through = settings.model_copy(update={"database_url": url})
+        with pytest.raises(Invalid, match="DATABASE_DIRECT_URL"):
+            await back_up(through, tmp_path / "none")
+        past = through.model_copy(update={"database_direct_url": own_database})
+        assert (await back_up(past, tmp_path / "b")).manifest.kind == "dump"
+        async with open_runtime(through, pool_size=2) as rt, rt.glance() as connection:
+            assert await connection.fetchval("SHOW search_path") == '"$user", public'

@@ -13,7 +13,7 @@ import pytest
 
 from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK
-from footnote.local_stack.postgres import Postgres, running_postgres
+from footnote.local_stack.postgres import Postgres, binaries, running_postgres
 from footnote.local_stack.processes import StackFailed, works
 from footnote.local_stack.users import ordinary_user
 from footnote.local_stack.valkey import Valkey, running_valkey
@@ -136,6 +136,21 @@ def test_a_killed_server_with_a_busy_backend_can_be_started_again(server):
                 assert server.answers()
             assert time.monotonic() - begun < 30
             assert busy.wait(60) != 0
+
+
+def test_a_database_that_a_busy_server_does_not_make_is_made_by_the_next_try(server):
+    with running_postgres(server.pgdata.parent):
+        server.sql("DROP DATABASE footnote")
+        command = [str(binaries() / "psql"), "-h", str(server.sockets), "-U", "postgres", "-d", "template1", "-c"]
+        there = "FROM pg_stat_activity WHERE datname = 'template1'"
+        with subprocess.Popen([*command, "SELECT pg_sleep(60)"]) as busy:  # what is used cannot be copied
+            wait_for(lambda: server.sql(f"SELECT count(*) {there}") == "1")
+            assert not server.create_database()
+            server.sql(f"SELECT pg_terminate_backend(pid) {there}")
+            busy.wait(30)
+        assert wait_for(server.create_database)
+        assert server.sql("SELECT count(*) FROM pg_database WHERE datname = 'footnote'") == "1"
+        assert server.create_database(), "it is there"
 
 
 def test_an_interrupted_initdb_is_done_again(tmp_path):

@@ -3,7 +3,9 @@
 import copy
 import json
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +188,18 @@ def test_workers_are_scaled_by_slots(production) -> None:
     assert f'"{metric}"' in (ROOT / "footnote" / "operations" / "gauges.py").read_text()
     assert "replicas" not in one(production, "Deployment", "footnote-worker")["spec"], "KEDA's number would be undone"
     assert "replicas" not in one(production, "Deployment", "footnote-api")["spec"]
+
+
+def test_an_installation_in_another_namespace_has_nothing_of_the_first(tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    overlay = tmp_path / "kubernetes" / "overlays" / "production" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("namespace: footnote", "namespace: second"))
+    assert builder
+    objects = build(builder, overlay.parent)
+    (trigger,) = one(objects, "ScaledObject", "footnote-worker")["spec"]["triggers"]
+    assert re.findall(r'namespace="(\w+)"', trigger["metadata"]["query"]) == ["second"]
+    namespaces = {each["metadata"].get("namespace", each["metadata"]["name"]) for each in objects}
+    assert namespaces == {"second"}
 
 
 def test_the_cloud_s_metadata_and_the_cluster_are_out_of_reach_of_addresses_that_clients_choose(production) -> None:

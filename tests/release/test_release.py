@@ -155,6 +155,16 @@ def test_the_contents_of_an_image_are_those_of_the_machine_that_it_is(tmp_path: 
 # -- images by digest ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("does", "found"), [("exit 0", "docker"), ("exit 1", None), ("exec sleep 60", None)])
+def test_an_engine_that_does_not_answer_is_none(
+    does: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{does}\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert images.engine(30.0 if does.startswith("exit") else 0.2) == found
+
+
 def test_compose_takes_the_images_by_digest_and_builds_none(tmp_path: Path) -> None:
     override = tmp_path / "docker-compose.images.yml"
     images.write_compose(DIGESTS, override)

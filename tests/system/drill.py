@@ -112,7 +112,8 @@ def accident(original: Installation, backups: Path) -> tuple[datetime, datetime]
     before = original.sql("SELECT now()")
     original.sql("DELETE FROM chunk")
     original.sql("CREATE TABLE drill AS SELECT now() AS moment")
-    wait_for(lambda: covered(backups) > before, SECONDS)
+    after = original.sql("SELECT now()")
+    wait_for(lambda: covered(backups) > after, SECONDS)
     last = original.sql("INSERT INTO drill VALUES (clock_timestamp()) RETURNING moment")
     return before, last
 

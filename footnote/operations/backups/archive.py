@@ -19,6 +19,7 @@ STATE = "state.json"
 UNFINISHED_SEGMENT = ".partial"
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENTS_A_FILE = 0x100  # of 4 GB, after which the middle part of a name counts up
+_FOLDER = re.compile(r"\d+-\d{8}T\d{6}Z")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _COMPLETE = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
 
@@ -45,11 +46,28 @@ def new_folder(directory: Path, system: str) -> Path:
 
 
 def remove_older(directory: Path, current: Path, oldest: Manifest) -> None:
-    """Removes folders of the log that ended before the oldest backup that is left began."""
-    for folder in (directory / WAL).iterdir():
+    """Removes folders of the log that ended before the oldest backup that is left began. What else is there stays."""
+    for folder in (each for each in (directory / WAL).iterdir() if _FOLDER.fullmatch(each.name)):
         last = max((each.stat().st_mtime for each in folder.iterdir()), default=0.0)
         if folder != current and last < oldest.started_at.timestamp():
             shutil.rmtree(folder)
+
+
+def make_room(folder: Path) -> None:
+    """Removes what pg_receivewal left of a segment that a full disk kept from being made; it refuses to go on with it.
+
+    It makes each in its whole length before it writes. Call while it does not run.
+    """
+    for path in folder.glob(f"*{UNFINISHED_SEGMENT}"):
+        if not _is_whole(path):
+            path.unlink()
+
+
+def _is_whole(segment: Path) -> bool:
+    try:
+        return segment.stat().st_size == SEGMENT_BYTES
+    except FileNotFoundError:  # complete just now
+        return False
 
 
 def record_segments(folder: Path, known: dict[str, str]) -> None:
@@ -63,7 +81,7 @@ def record_segments(folder: Path, known: dict[str, str]) -> None:
 
 def record_state(folder: Path, covered: datetime, before: LogState | None) -> LogState | None:
     """Writes down how much of the newest segment is there; what it wrote, or `before` if there is nothing new."""
-    names = [each.name for each in folder.iterdir() if each.name.endswith(UNFINISHED_SEGMENT)]
+    names = [each.name for each in folder.glob(f"*{UNFINISHED_SEGMENT}") if _is_whole(each)]
     if not names:
         return before
     name = max(names)

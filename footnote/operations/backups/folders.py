@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,21 +77,40 @@ def read_backup(folder: Path) -> Backup:
 
 
 def backups(directory: Path) -> list[Backup]:
-    """The finished ones in a folder of backups, oldest first. Raises Invalid for a damaged one."""
+    """The finished ones in a folder of backups, oldest first. A damaged one is none: others are made beside it."""
+    found: list[Backup] = []
+    for each in _named(directory):
+        with suppress(Invalid):
+            found.append(read_backup(each))
+    return found
+
+
+def _named(directory: Path) -> list[Path]:
     found = directory.iterdir() if directory.is_dir() else ()
-    return [read_backup(each) for each in sorted(found) if _NAME.fullmatch(each.name)]
+    return sorted(each for each in found if _NAME.fullmatch(each.name))
 
 
 def newest(directory: Path, until: datetime | None = None) -> Backup:
-    """The newest that was finished before a time; the folder may be that of one backup. Raises Invalid."""
-    found = [read_backup(directory)] if (directory / MANIFEST).exists() else backups(directory)
-    if not found:
+    """The newest that was finished before a time; the folder may be that of one backup. Raises Invalid.
+
+    So it does for a damaged one that is newer: you must know that what you get is older than what you have.
+    """
+    oldest = None
+    for each in [directory] if (directory / MANIFEST).exists() else reversed(_named(directory)):
+        oldest = read_backup(each)
+        if until is None or oldest.manifest.finished_at <= until:
+            return oldest
+    if oldest is None:
         raise Invalid("no_backup", f"{directory} holds no backup; `footnote backup` makes one.")
-    fitting = [each for each in found if until is None or each.manifest.finished_at <= until]
-    if not fitting:
-        oldest = found[0].manifest.finished_at
-        raise Invalid("no_backup", f"The oldest backup in {directory} was finished at {oldest:%Y-%m-%dT%H:%M:%SZ}.")
-    return fitting[-1]
+    first = oldest.manifest.finished_at
+    raise Invalid("no_backup", f"The oldest backup in {directory} was finished at {first:%Y-%m-%dT%H:%M:%SZ}.")
+
+
+def remove(backup: Backup) -> None:
+    """At once for others: what is left of it if this is interrupted is removed with the next backup."""
+    part = backup.folder.with_name(backup.folder.name + PART)
+    backup.folder.rename(part)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -107,7 +126,7 @@ def new_folder(directory: Path, moment: datetime) -> Iterator[Path]:
         except BlockingIOError as error:
             raise Conflict("backup_runs", f"Another backup is being made in {directory}.") from error
         for left in directory.glob(f"*{PART}"):
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)
         part = directory / f"{name_of(moment)}{PART}"
         part.mkdir(mode=0o700)
         try:

@@ -5,13 +5,14 @@ the slot a new folder for the log is begun, with a backup.
 """
 
 import asyncio
-import shutil
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
@@ -25,6 +26,7 @@ from footnote.telemetry import log
 
 SLOT = "footnote_backup"
 LOOK_SECONDS = 1.0
+AGAIN_SECONDS = 5.0  # before pg_receivewal is started again
 QUIET_LOOKS = 5  # after which the state is written although nothing came
 DUE_SECONDS = 60.0  # between two looks whether a backup is due
 RECENT = timedelta(hours=1)  # in which the keys were made of most objects that are adopted now
@@ -63,7 +65,7 @@ async def follow(settings: Settings, directory: Path) -> None:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await following.record(following.covered)
+        await following.recorded(following.record(following.covered))
         for task in ended:
             task.result()
 
@@ -75,6 +77,7 @@ async def _begun(rt: Runtime, server: Postgres, directory: Path) -> "Following":
         system: str = await connection.fetchval(_SYSTEM)
         earlier = archive.folders_of(directory, system)
         if earlier and await connection.fetchval(_SLOT, SLOT) not in (None, "lost"):
+            await asyncio.to_thread(sums.mend, earlier[-1])
             return Following(rt, server, directory, earlier[-1], sums.read(earlier[-1]), stored=_stored(directory))
         await connection.fetchval(_DROP_SLOT, SLOT)
         await connection.fetchval(_MAKE_SLOT, SLOT)
@@ -100,17 +103,26 @@ class Following:
     state: LogState | None = None
 
     async def receive(self) -> None:
-        """Runs pg_receivewal, which connects again by itself. Raises Unavailable when it ends."""
-        command = [tools.tool("pg_receivewal"), "--dbname", self.server.url, "--directory", str(self.folder)]
-        process = await tools.start(*command, "--slot", SLOT, "--status-interval", "1", "--no-password")
-        try:
-            _, said = await process.communicate()
-        except asyncio.CancelledError:
-            process.terminate()
-            await process.wait()
-            raise
-        words = said.decode(errors="replace").strip().splitlines()
-        raise Unavailable("tool_failed", f"pg_receivewal ended: {' '.join(words[-2:])}")
+        """Runs pg_receivewal, again when it ends: Postgres or the room on the disk may come back.
+
+        Raises Unavailable when Postgres has removed what would follow.
+        """
+        command = [tools.tool("pg_receivewal"), "--directory", str(self.folder), "--slot", SLOT]
+        command += ["--status-interval", "1", "--no-password", "--no-loop"]
+        said = ""
+        while True:
+            await asyncio.to_thread(archive.make_room, self.folder)
+            try:
+                await tools.run(*command, database=self.server.url)
+            except Unavailable as ended:
+                if ended.message != said:
+                    log.error("the log is not stored", error=ended.message)
+                said = ended.message
+            with suppress(DatabaseAway):
+                async with self.rt.glance() as connection:
+                    if await connection.fetchval(_SLOT, SLOT) in (None, "lost"):
+                        raise Unavailable("tool_failed", f"The log has a gap, another folder begins: {said}")
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def look(self) -> None:
         """Records each second what has come; without Postgres there is nothing to record."""
@@ -122,11 +134,23 @@ class Following:
                 if (now["received"] or -1) >= written >= 0:
                     self.covered = moment
                 if now["written"] != written or looks % QUIET_LOOKS == 0:
-                    await self._copy_objects(OLD if looks % OLD_LOOKS == 0 else RECENT)
-                    await self.record(self.covered)
+                    await self.recorded(self._copied_and_recorded(OLD if looks % OLD_LOOKS == 0 else RECENT))
                 written, moment = now["written"], now["moment"]
             looks += 1
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def recorded(self, recording: Coroutine[Any, Any, None]) -> None:
+        """A full disk, or a store that is away, ends nothing: the next look records more."""
+        try:
+            await recording
+        except DatabaseAway:
+            raise
+        except (OSError, FootnoteError) as error:
+            log.error("what came is not recorded", error=str(error))
+
+    async def _copied_and_recorded(self, age: timedelta) -> None:
+        await self._copy_objects(age)
+        await self.record(self.covered)
 
     async def record(self, covered: datetime) -> None:
         async with self.changing:
@@ -152,8 +176,8 @@ class Following:
                     await tools.run(sys.executable, "-m", "footnote", "backup", str(self.directory))
                     self.due_at_once = False
                     await self._tidy()
-                except FootnoteError as error:
-                    log.error("backup failed", error=error.message)
+                except (FootnoteError, OSError) as error:
+                    log.error("backup failed", error=str(error))
             await asyncio.sleep(DUE_SECONDS)
 
     def _is_due(self) -> bool:
@@ -167,7 +191,7 @@ class Following:
         older = folders.backups(self.directory)[:-1]
         for each in older:
             if each.manifest.finished_at < datetime.now(UTC) - days:
-                await asyncio.to_thread(shutil.rmtree, each.folder)
+                await asyncio.to_thread(folders.remove, each)
         oldest = folders.backups(self.directory)[0].manifest
         async with self.changing:
             self.sums = await asyncio.to_thread(archive.prune, self.folder, oldest)

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from footnote.database.engine import connect
 from footnote.errors import Conflict, Invalid
 from footnote.operations.backups import objects, tools
 from footnote.operations.backups.archive import Archive
@@ -26,10 +27,15 @@ _LAST_COMMIT = "SELECT pg_last_xact_replay_timestamp()"
 
 
 async def verify_empty(settings: Settings) -> None:
-    """Raises Conflict if the database has tables already, Invalid without DATABASE_URL or STORAGE_URL."""
+    """Raises Conflict if the database has tables already, Invalid without DATABASE_URL or STORAGE_URL, DatabaseAway."""
     if not (settings.database_url and settings.storage_url):
         raise Invalid("bad_setting", "--into-servers needs DATABASE_URL and STORAGE_URL.")
-    if tables := await _asked(_direct(settings), _TABLES):
+    connection = await connect(settings)
+    try:
+        tables = await connection.fetchval(_TABLES)
+    finally:
+        connection.terminate()
+    if tables:
         empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
         raise Conflict("database_not_empty", f"DATABASE_URL has {tables} tables: name an empty database, or {empty}")
 
@@ -39,18 +45,17 @@ def fill(
 ) -> datetime | None:
     """Writes objects and rows; the last commit among them, where the backup has a log.
 
-    Rows come last and in one transaction: what failed may be repeated. `place` is a folder for what is between.
+    Rows come last and in one transaction: what failed may be repeated. `place` is an empty folder for what is between.
     """
     folders = [backup.folder, *([log.folder] if log else [])]
     asyncio.run(_put_back(settings, folders))
-    place.mkdir(parents=True, mode=0o700)
     if backup.manifest.kind == "dump":
-        _load(backup.database / DUMP, place, _direct(settings))
+        _load(backup.database / DUMP, place, tools.direct_url(settings))
         return None
     with recovered(place, backup, log, until) as server:
         asyncio.run(dump(server.url, place / DUMP))
         last: datetime | None = asyncio.run(_asked(server.url, _LAST_COMMIT))
-    _load(place / DUMP, place, _direct(settings))
+    _load(place / DUMP, place, tools.direct_url(settings))
     return last
 
 
@@ -68,12 +73,7 @@ def _load(stored: Path, place: Path, url: str) -> None:
     wanted = place / "wanted.list"
     wanted.write_text("".join(line for line in listed.stdout.splitlines(True) if " COMMENT - EXTENSION " not in line))
     options = ("--no-owner", "--no-privileges", "--single-transaction", "--use-list", str(wanted))
-    asyncio.run(tools.run(restore, "--dbname", url, *options, str(stored)))
-
-
-def _direct(settings: Settings) -> str:
-    """Past a pooler, where there is one."""
-    return tools.libpq_url(settings.database_direct_url or settings.database_url or "")
+    asyncio.run(tools.run(restore, *options, str(stored), database=url))
 
 
 async def _asked(url: str, question: str) -> Any:

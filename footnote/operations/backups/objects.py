@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from footnote.errors import DocumentRejected
+from footnote.errors import DocumentRejected, Invalid
 from footnote.operations.backups import sums
 from footnote.operations.backups.folders import OBJECTS
 from footnote.storage import UNFINISHED, Store, writing
@@ -26,7 +26,11 @@ class EarlierObjects:
 
     @classmethod
     def of(cls, folder: Path) -> "EarlierObjects":
-        return cls(folder, sums.read(folder))
+        """None, if the list of the folder is damaged: then they are read again."""
+        try:
+            return cls(folder, sums.read(folder))
+        except Invalid:
+            return cls(folder)
 
 
 async def copy_all(store: Store, folder: Path, earlier: Iterable[EarlierObjects]) -> dict[str, str]:
@@ -64,11 +68,14 @@ async def copy(store: Store, key: str, folder: Path) -> dict[str, str]:
             async for data in store.read(key):
                 digest.update(data)
                 await asyncio.to_thread(file.write, data)
+            file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
         except DocumentRejected:
             part.unlink()
             return {}
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
+        except OSError:  # a full disk is no fuller for what we tried
+            part.unlink()
+            raise
     part.rename(target)
     return {key: digest.hexdigest()}
 
@@ -78,7 +85,7 @@ async def put_back(store: Store, folder: Path) -> int:
     written = 0
     for path in sorted((folder / OBJECTS).rglob("*")):
         key = str(path.relative_to(folder))
-        if path.is_file() and not await store.exists(key):
+        if path.is_file() and not key.endswith(UNFINISHED) and not await store.exists(key):
             async with writing(store, key) as out:
                 with path.open("rb") as file:
                     while data := await asyncio.to_thread(file.read, 1 << 20):

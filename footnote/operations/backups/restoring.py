@@ -1,10 +1,13 @@
 """A new data directory from a backup, checked before it is in its place."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 from footnote.database.driver import driver
 from footnote.errors import Conflict, Invalid, Unavailable
 from footnote.local_stack.postgres import MAJOR
+from footnote.local_stack.processes import environment_of_tools
 from footnote.operations.backups import archive, folders, into_servers, objects, questions, record, sums
 from footnote.operations.backups.archive import Archive
 from footnote.operations.backups.folders import API_KEY, WAL, Backup
@@ -21,7 +25,7 @@ from footnote.operations.backups.recovery import SOURCE, recovered
 from footnote.operations.consistency import Finding, audit
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from migrations import fingerprint
+from migrations import fingerprint, newest
 
 RESTORING = ".restoring"
 # Objects that were stored after the database was read, and what is made again when it is missing.
@@ -64,25 +68,50 @@ def restore(settings: Settings, directory: Path, until: datetime | None) -> Rest
     Call from the main thread. Every byte that is used is compared with its checksum before anything is started.
     Nothing is sent to anyone, since no worker and no dispatcher runs.
 
-    Raises Conflict if the directory exists; Invalid if the backup is damaged, does not reach `until` or is of another
-    Postgres; StackFailed or Unavailable if the server does not start. Then nothing is left.
+    Raises Conflict if the directory exists, or another restore makes it; Invalid if the backup is damaged, does not
+    reach `until` or is of another Postgres or a newer release; StackFailed or Unavailable if the server does not start.
+    Then nothing is left.
     """
     data_dir = settings.data_dir.expanduser().resolve()
     if data_dir.exists() and any(data_dir.iterdir()):
         raise Conflict("data_dir_exists", f"{data_dir} exists: set FOOTNOTE_DATA_DIR to a folder that does not.")
+    if data_dir.is_mount():  # it gets its name by renaming
+        raise Conflict("data_dir_exists", f"{data_dir} is a disk: set FOOTNOTE_DATA_DIR to a folder on it.")
     backup, log = _verified(directory, until)
-    place = data_dir.with_name(data_dir.name + RESTORING)
-    shutil.rmtree(place, ignore_errors=True)  # of a restore that was killed
-    try:
-        place.mkdir(parents=True, mode=0o700)
+    with _beside(data_dir) as place:
         restored = _fill(settings, place, data_dir, backup, log, until)
         if data_dir.exists():
             data_dir.rmdir()
         place.rename(data_dir)
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
     return restored
+
+
+@contextmanager
+def _beside(data_dir: Path) -> Iterator[Path]:
+    """An empty folder to build in, which is gone when the block ends. Raises Conflict while another restore has it."""
+    place = data_dir.with_name(data_dir.name + RESTORING)
+    with ExitStack() as held:
+        if place.exists():
+            held.enter_context(_held(place))
+            shutil.rmtree(place)  # of a restore that was killed
+        place.mkdir(parents=True, mode=0o700)
+        held.enter_context(_held(place))
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _held(place: Path) -> Iterator[None]:
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Conflict("restore_runs", f"Another restore is making {place}.") from error
+    finally:
+        os.close(descriptor)
 
 
 def restore_into_servers(settings: Settings, directory: Path, until: datetime | None) -> Restored:
@@ -94,12 +123,8 @@ def restore_into_servers(settings: Settings, directory: Path, until: datetime | 
     asyncio.run(into_servers.verify_empty(settings))
     backup, log = _verified(directory, until)
     data_dir = settings.data_dir.expanduser().resolve()
-    place = data_dir.with_name(data_dir.name + RESTORING)
-    shutil.rmtree(place, ignore_errors=True)
-    try:
+    with _beside(data_dir) as place:
         last_commit = into_servers.fill(settings, place, backup, log, until)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     if (key := backup.folder / API_KEY).exists() and not (data_dir / API_KEY).exists():
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copy2(key, data_dir / API_KEY)
@@ -119,10 +144,14 @@ def _verified(directory: Path, until: datetime | None) -> tuple[Backup, Archive 
 
 
 def _check_version(backup: Backup) -> None:
-    major = backup.manifest.postgres.split(".")[0]
-    if backup.manifest.kind == "base" and major != MAJOR:
+    manifest = backup.manifest
+    major, what = manifest.postgres.split(".")[0], None
+    if manifest.kind == "base" and major != MAJOR:
         what = f"The backup is of Postgres {major}, and this release embeds {MAJOR}"
-        raise Invalid("bad_backup", f"{what}: restore it with Footnote {backup.manifest.footnote}.")
+    elif manifest.revision > newest():
+        what = f"The backup is of a newer release (tables {manifest.revision}, here {newest()})"
+    if what:
+        raise Invalid("bad_backup", f"{what}: restore it with Footnote {manifest.footnote}.")
 
 
 def _fill(
@@ -145,10 +174,11 @@ def _fill(
 
 def _migrate(place: Path, url: str, direct_url: str | None = None) -> None:
     """Brings the tables to this release, and the role of tenants to a new server."""
-    urls = [f"DATABASE_URL={url}", f"DATABASE_DIRECT_URL={direct_url or ''}"]
-    files = ["DATABASE_URL_FILE=", "DATABASE_DIRECT_URL_FILE="]  # name the database that was lost
-    command = ["env", *urls, *files, f"FOOTNOTE_DATA_DIR={place}", sys.executable, "-m", "footnote", "migrate"]
-    done = subprocess.run([*command, "--no-show-key"], capture_output=True, text=True)  # noqa: S603  our own program
+    urls = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct_url or ""}
+    files = {"DATABASE_URL_FILE": "", "DATABASE_DIRECT_URL_FILE": ""}  # name the database that was lost
+    env = environment_of_tools() | urls | files | {"FOOTNOTE_DATA_DIR": str(place)}
+    command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: S603  our own program
     if done.returncode != 0:
         raise Unavailable("migration_failed", (done.stderr.strip().splitlines() or ["The migration failed."])[-1])
 

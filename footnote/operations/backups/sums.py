@@ -49,11 +49,24 @@ def write(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def append(folder: Path, sums: Mapping[str, str]) -> None:
-    """Adds files of a folder that grows."""
-    with (folder / NAME).open("a", encoding="utf-8") as file:
-        file.write("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-        file.flush()
-        os.fsync(file.fileno())
+    """Adds files of a folder that grows. What a full disk cuts off is taken back: half a line would damage the list."""
+    left = "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+    with (folder / NAME).open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def mend(folder: Path) -> None:
+    """Removes half a line, with which the list ends if the machine died. Only where its file is listed again."""
+    path = folder / NAME
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def verify(folder: Path, sums: Mapping[str, str]) -> None:

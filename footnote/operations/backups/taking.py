@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from footnote import __version__
+from footnote.database.engine import connect
 from footnote.local_stack.postgres import Postgres
 from footnote.operations.backups import folders, objects, questions, record, sums, tools
 from footnote.operations.backups.folders import API_KEY, DATABASE, Backup, Manifest
@@ -54,8 +55,10 @@ async def back_up(settings: Settings, directory: Path) -> Backup:
 
 
 async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[str, Any]:
-    """Copies the database; what the manifest says of it."""
-    url = tools.libpq_url(server.url if server else rt.settings.database_url or "")
+    """Copies the database; what the manifest says of it. Raises Invalid where only a pooler leads to it."""
+    if server is None:
+        # What pg_dump sets for its session, an empty search_path among it, a pooler would lend to others.
+        (await connect(rt.settings)).terminate()
     async with rt.glance() as connection:
         about = await connection.fetchrow(_ABOUT)
     facts: dict[str, Any] = {
@@ -66,10 +69,10 @@ async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[
     }
     if server is None:
         await asyncio.to_thread(target.mkdir)
-        await dump(url, target / DUMP)
+        await dump(tools.direct_url(rt.settings), target / DUMP)
         return facts
-    command = [tools.tool("pg_basebackup"), "--dbname", url, "--pgdata", str(target), "--format=tar"]
-    await tools.run(*command, "--compress=gzip:1", "--wal-method=stream", "--checkpoint=fast")
+    command = [tools.tool("pg_basebackup"), "--pgdata", str(target), "--format=tar", "--compress=gzip:1"]
+    await tools.run(*command, "--wal-method=stream", "--checkpoint=fast", database=server.url)
     async with rt.glance() as connection:
         system = await connection.fetchval(_SYSTEM)
     return facts | {"system": system, "first_segment": await asyncio.to_thread(_first_segment, target)}
@@ -77,8 +80,8 @@ async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[
 
 async def dump(url: str, target: Path) -> None:
     """Writes what `pg_restore` reads. Raises Unavailable if it fails."""
-    command = [tools.tool("pg_dump"), "--dbname", url, "--format=custom", "--no-owner", "--no-privileges"]
-    await tools.run(*command, "--file", str(target))
+    command = [tools.tool("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
+    await tools.run(*command, "--file", str(target), database=url)
 
 
 def _first_segment(database: Path) -> str:

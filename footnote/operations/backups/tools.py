@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from footnote.errors import Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres, binaries
@@ -34,19 +35,16 @@ def tool(name: str) -> str:
     return found
 
 
-async def start(*command: str, output: int | None = None) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *with_parent(command, signal.SIGTERM),
+async def run(*command: str, database: str | None = None) -> None:
+    """Raises Unavailable with the program's last words if it fails. `database`: the URL that it connects to."""
+    names, env = _connecting(database) if database else ((), {})
+    process = await asyncio.create_subprocess_exec(
+        *with_parent([*command, *names], signal.SIGTERM),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=output if output is not None else asyncio.subprocess.PIPE,
-        env=environment_of_tools(),
+        stderr=asyncio.subprocess.PIPE,
+        env=environment_of_tools() | env,
     )
-
-
-async def run(*command: str) -> None:
-    """Raises Unavailable with the program's last words if it fails."""
-    process = await start(*command)
     try:
         _, said = await process.communicate()
     except asyncio.CancelledError:
@@ -59,6 +57,19 @@ async def run(*command: str) -> None:
         raise Unavailable("tool_failed", f"{Path(command[0]).name} failed: {why}")
 
 
-def libpq_url(url: str) -> str:
-    """DATABASE_URL as Postgres' programs take it."""
+def _connecting(url: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Arguments, which all users of the machine can read in the list of processes, and variables: the password."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    options = parse_qsl(parts.query)
+    given = [unquote(password)] * bool(password) + [value for key, value in options if key == "password"]
+    query = urlencode([each for each in options if each[0] != "password"], quote_via=quote)
+    shown = f"{parts.scheme}://{name}{at}{hosts}{parts.path}{'?' if query else ''}{query}"
+    return ("--dbname", shown), {"PGPASSWORD": given[-1]} if given else {}
+
+
+def direct_url(settings: Settings) -> str:
+    """DATABASE_URL as Postgres' programs take it; past a pooler, where there is one."""
+    url = settings.database_direct_url or settings.database_url or ""
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)

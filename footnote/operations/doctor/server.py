@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from footnote.database.driver import driver
 from footnote.database.engine import connect, settings_of_transactions
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseAway, DatabaseUnfit, FootnoteError
 from footnote.jobs import workers
 from footnote.local_stack import memory
 from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
@@ -47,11 +47,13 @@ async def answers(rt: Runtime) -> Iterable[Diagnosis]:
     where = urlsplit(rt.settings.database_url or "").hostname or "its socket"
     try:
         connection = await connect(rt.settings)
+    except DatabaseUnfit as unfit:
+        return [broken("postgres", unfit.why or f"what answers at {where} is no Postgres for us.", unfit.remedy)]
     except DatabaseAway as away:
         why = f"nothing answers at {where}: {away.__cause__}"
         return [broken("postgres", why, "Start Postgres, or correct DATABASE_URL.")]
-    except Exception as error:  # the driver's own: a password, a name, a certificate
-        return [broken("postgres", f"it refuses us: {error}", "Correct user, password and database in DATABASE_URL.")]
+    except FootnoteError as error:  # a setting
+        return [broken("postgres", error.message, "Correct DATABASE_URL.")]
     try:
         return [ok("postgres", f"{await connection.fetchval('SHOW server_version')} at {where}")]
     finally:

@@ -1,6 +1,9 @@
 """No object of a backup's rows is deleted meanwhile, it is restored whole, and receivers recognise repetitions."""
 
 import asyncio
+import fcntl
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from footnote.documents import deletion
 from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.models import BackupRun, WebhookDelivery
-from footnote.operations.backups import folders, objects, record
+from footnote.operations.backups import folders, objects, record, sums
 from footnote.operations.backups.following import follow
 from footnote.operations.backups.restoring import restore
 from footnote.operations.backups.taking import back_up
@@ -96,9 +99,9 @@ async def test_objects_of_the_backup_before_are_linked(committing_rt: Runtime, t
     rt = committing_rt
     await driving.ready(rt, tenant, paragraphs(2))
     first, second = tmp_path / "first", tmp_path / "second"
-    sums = await objects.copy_all(rt.store, first, [])
-    assert await objects.copy_all(rt.store, second, [objects.EarlierObjects(first, sums)]) == sums
-    (key,) = sums
+    copied = await objects.copy_all(rt.store, first, [])
+    assert await objects.copy_all(rt.store, second, [objects.EarlierObjects(first, copied)]) == copied
+    (key,) = copied
     assert (first / key).stat().st_ino == (second / key).stat().st_ino
 
 
@@ -130,6 +133,54 @@ async def test_what_was_stored_is_restored(
     with pytest.raises(Invalid, match="damaged"):
         restore(elsewhere, tmp_path / "backups", None)
     assert list(tmp_path.glob("s*")) == [], "nothing was begun"
+
+
+async def test_a_damaged_or_newer_backup_keeps_none_from_being_made_and_is_never_passed_over(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt, directory, into = committing_rt, tmp_path / "b", Settings(_env_file=None, data_dir=tmp_path / "r")
+    await driving.ready(rt, tenant, paragraphs(2))
+    first = await back_up(rt.settings, directory)
+    (first.folder / folders.MANIFEST).write_text("{}")
+    log = directory / folders.WAL / "7-20261130T120000Z"
+    log.mkdir(parents=True)
+    (log / sums.NAME).write_text("half a line")
+    with pytest.raises(Invalid, match="backup_damaged"):
+        restore(into, directory, None)
+    await asyncio.sleep(1.1)  # they are named by the second
+    second = await back_up(rt.settings, directory)
+    assert folders.backups(directory) == [second]
+    folders.write_manifest(second.folder, replace(second.manifest, revision="9999", footnote="9.9"))
+    list_of = sums.read(second.folder)
+    sums.replace(second.folder, list_of | {folders.MANIFEST: sums.sha256(second.folder / folders.MANIFEST)})
+    with pytest.raises(Invalid, match=r"newer release .*9999.* restore it with Footnote 9\.9"):
+        restore(into, directory, None)
+    folders.remove(second)
+    assert folders.backups(directory) == []
+    assert list(tmp_path.glob("r*")) == [], "nothing was begun"
+
+
+async def test_one_restore_at_a_time_makes_a_data_directory_and_what_was_killed_is_gone(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    await driving.ready(committing_rt, tenant, paragraphs(2))
+    made = await back_up(committing_rt.settings, tmp_path / "b")
+    into = Settings(_env_file=None, data_dir=tmp_path / "r")
+    killed = tmp_path / "r.restoring" / "pg18"
+    killed.mkdir(parents=True)
+    other = os.open(killed.parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(Conflict, match="Another restore"):
+        restore(into, made.folder, None)
+    assert killed.exists()
+    os.close(other)
+    part = made.folder.parent / folders.WAL / "7-20261130T120000Z" / "objects" / "obj_1.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half of an object")
+    restored = await asyncio.to_thread(restore, into, made.folder, None)
+    assert restored.is_clean
+    assert not killed.parent.exists()
+    assert await objects.put_back(committing_rt.store, part.parents[1]) == 0
 
 
 async def test_only_the_embedded_server_is_followed(committing_rt: Runtime, tmp_path: Path) -> None:
