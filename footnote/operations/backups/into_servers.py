@@ -74,6 +74,7 @@ def _load(stored: Path, place: Path, url: str) -> None:
     wanted.write_text("".join(line for line in listed.stdout.splitlines(True) if " COMMENT - EXTENSION " not in line))
     options = ("--no-owner", "--no-privileges", "--single-transaction", "--use-list", str(wanted))
     asyncio.run(tools.run(restore, *options, str(stored), database=url))
+    asyncio.run(tools.analyze(url))
 
 
 async def _asked(url: str, question: str) -> Any:

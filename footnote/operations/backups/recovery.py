@@ -1,5 +1,6 @@
 """A server on the database of a backup: its cluster with the write-ahead log replayed, or a dump that is loaded."""
 
+import asyncio
 import shlex
 import subprocess
 import tarfile
@@ -12,10 +13,10 @@ from footnote.errors import Invalid, Unavailable
 from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres, started
 from footnote.local_stack.processes import StackFailed, environment_of_tools
+from footnote.operations.backups import tools
 from footnote.operations.backups.archive import Archive
 from footnote.operations.backups.folders import Backup
 from footnote.operations.backups.taking import DUMP
-from footnote.operations.backups.tools import tool
 
 RECOVERY_SECONDS = 24 * 3600.0
 SOURCE = "recovery"
@@ -32,6 +33,7 @@ def recovered(place: Path, backup: Backup, log: Archive | None, until: datetime 
         server = Postgres.within(place)
         with started(server):
             _load(server, backup.database / DUMP)
+            asyncio.run(tools.analyze(server.url))
             yield server
         return
     server = _extracted(place, backup, log)
@@ -97,7 +99,7 @@ def _extract(archive: Path, target: Path) -> None:
 
 def _load(server: Postgres, dump: Path) -> None:
     command = [
-        tool("pg_restore"),
+        tools.tool("pg_restore"),
         "--dbname",
         server.url,
         "--no-owner",

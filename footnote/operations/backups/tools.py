@@ -57,6 +57,17 @@ async def run(*command: str, database: str | None = None) -> None:
         raise Unavailable("tool_failed", f"{Path(command[0]).name} failed: {why}")
 
 
+async def analyze(url: str) -> None:
+    """Collects statistics, which a dump does not bring: without them plans read far too much."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()
+
+
 def _connecting(url: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """Arguments, which all users of the machine can read in the list of processes, and variables: the password."""
     parts = urlsplit(url)

@@ -14,6 +14,7 @@ from footnote import ingest, webhooks
 from footnote.documents import deletion
 from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
+from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
 from footnote.operations.backups import folders, objects, record, sums
 from footnote.operations.backups.following import follow
@@ -124,6 +125,11 @@ async def test_what_was_stored_is_restored(
     restored = await asyncio.to_thread(restore, into, tmp_path / "backups", None)
     assert restored.is_clean
     assert (restored.documents, restored.unfinished, restored.same) == (2, 1, 1)
+    assert restored.data_dir is not None
+    server = Postgres.within(restored.data_dir)
+    with started(server):
+        analyzed = server.sql("SELECT reltuples FROM pg_class WHERE relname = 'chunk'", "footnote")
+    assert analyzed == str(restored.chunks)
     with pytest.raises(Conflict, match="exists"):
         restore(into, tmp_path / "backups", None)
     elsewhere = Settings(_env_file=None, data_dir=tmp_path / "s")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from footnote.errors import Conflict, Invalid, Unavailable
@@ -48,6 +49,9 @@ async def test_a_backup_goes_into_empty_servers_or_leaves_them_empty(
     restored = await asyncio.to_thread(restore_into_servers, empty, backups, None)
     assert restored.is_clean
     assert (restored.documents, restored.same, restored.data_dir) == (1, 1, None)
+    connection = await asyncpg.connect(empty.database_url)
+    assert await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'chunk'") == restored.chunks
+    await connection.close()
     keys = [key async for key in open_store(empty.storage_location).keys("objects")]
     assert keys == [key async for key in rt.store.keys("objects")]
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith("node")) == []
