@@ -24,6 +24,7 @@ LOOK_SECONDS = 5.0
 PAGE = 100  # documents in a list
 ASKED_AT_ONCE = 4
 TOP_K = 100  # as much as the API gives
+BUSY, TRIES = 503, 20
 UNFINISHED = ("queued", "running", "waiting")
 # An answer that was given before says nothing about the code that runs now.
 MODELS = {
@@ -154,16 +155,20 @@ class Product:
         return await self._post("/v1/query", {"question": question, "collections": [collection], **fields})
 
     async def _post(self, path: str, body: Json) -> Json:
-        response = await self.client.post(path, json=body)
-        if not response.is_success:
-            raise SystemExit(f"{body}: {response.text}")
-        answer: Json = response.json()
-        return answer
+        return await self._sent("POST", path, json=body)
 
     async def _get(self, path: str, **params: Any) -> Json:
-        response = await self.client.get(path, params=params)
+        return await self._sent("GET", path, params=params)
+
+    async def _sent(self, method: str, path: str, **what: Any) -> Json:
+        """A product that has too much to do on a busy machine is asked again, as it wants."""
+        for _ in range(TRIES):
+            response = await self.client.request(method, path, **what)
+            if response.status_code != BUSY:
+                break
+            await asyncio.sleep(float(response.headers.get("Retry-After", LOOK_SECONDS)))
         if not response.is_success:
-            raise SystemExit(f"GET {path}: {response.text}")
+            raise SystemExit(f"{method} {path} {what}: {response.text}")
         body: Json = response.json()
         return body
 

@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from benchmarks.evaluation import judged
 from benchmarks.evaluation.judged import Answered, JudgedResult, JudgedSet
@@ -32,6 +33,8 @@ from footnote.answering.cited_text import PageExcerpt
 from footnote.local_stack.lock import holder
 from footnote.providers.extractive import open_generator
 from footnote.retrieval import Hit, Query, SearchResult
+from footnote.retrieval.resolving import NOTHING, ResolvedScope
+from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.tenancy.usage import UsageMeter
@@ -39,18 +42,22 @@ from footnote.tenancy.usage import UsageMeter
 
 @dataclass
 class Found:
-    """What the searches of one question found, by their texts, and the pages around it, by chunk."""
+    """What the searches of one question found, by their texts, all candidates of each, and pages by chunk."""
 
     searches: dict[str, SearchResult] = field(default_factory=dict)
+    candidates: dict[str, list[Hit]] = field(default_factory=dict)
     pages: dict[str, PageExcerpt] = field(default_factory=dict)
 
-    async def again(self, _rt: object, query: Query, _beside: object = None) -> SearchResult:
+    async def again(self, _rt: object, query: Query, beside: retrieval.Beside | None = None) -> SearchResult:
         """A text that was not searched for finds what the question itself did."""
-        known = self.searches.get(query.text) or next(iter(self.searches.values()))
-        return replace(known, hits=list(known.hits))
+        text = query.text if query.text in self.searches else next(iter(self.searches))
+        if beside is not None:
+            session: Any = None
+            await beside(session, NOTHING, self.candidates[text], ())
+        return replace(self.searches[text], hits=list(self.searches[text].hits))
 
     async def pages_again(self, _session: object, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
-        return {hit.chunk_id: self.pages[hit.chunk_id] for hit in hits}
+        return {hit.chunk_id: self.pages[hit.chunk_id] for hit in hits if hit.chunk_id in self.pages}
 
 
 def stored(one: JudgedSet, data: Path) -> Path:
@@ -82,7 +89,14 @@ async def _recorded(rt: Runtime, one: JudgedSet, question: Question) -> Found:
     found = Found()
 
     async def search(rt: Runtime, query: Query, beside: retrieval.Beside | None = None) -> SearchResult:
-        result = await retrieval.search(rt, query, beside)
+        async def both(
+            session: AsyncSession, scope: ResolvedScope, hits: Sequence[Hit], vectors: Sequence[QueryVector]
+        ) -> None:
+            found.candidates[query.text] = list(hits)
+            if beside is not None:
+                await beside(session, scope, hits, vectors)
+
+        result = await retrieval.search(rt, query, both)
         found.searches[query.text] = replace(result, query_vectors=())
         return result
 

@@ -17,6 +17,7 @@ from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
 from footnote.extracts.wording import Kind
 from footnote.text.sentences import stems
 
+_NONE = frozenset[str]()
 MOST = 3
 FEWEST_WORDS = 3
 SHORT_TERM = 2  # words: what a longer one means may be said in other words
@@ -181,7 +182,9 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     that retrieval ranked lower.
     """
     asked = sought.asked
-    words = [_spelled_words(each.words | _signing(each.text), sought) for each in found]
+    framed = _framed(asked, found)
+    own = [each.words | _signing(each.text) | framed.get(each.marker, _NONE) for each in found]
+    words = [_spelled_words(each, sought) for each in own]
     frequency = Counter(word for each in words for word in each)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
@@ -233,6 +236,18 @@ def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:
         if short in words or spelled <= words:
             words = words | spelled | {short}
     return words.union(word for word, others in sought.like.items() if not words.isdisjoint(others))
+
+
+def _framed(asked: Asked, found: Sequence[Extract]) -> dict[int, frozenset[str]]:
+    """By passages, those of the question's words that say where its term belongs: `a package in Cargo`.
+
+    If the passage has them, the definition itself need not.
+    """
+    frame = asked.words - meaning(asked.subject) if asked.kind == "definition" else _NONE
+    held: dict[int, frozenset[str]] = {}
+    for each in found if frame else ():
+        held[each.marker] = held.get(each.marker, _NONE) | (frame & (each.words | each.title))
+    return held
 
 
 def _reach(extract: Extract, words: frozenset[str], word: str) -> float:

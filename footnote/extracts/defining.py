@@ -19,6 +19,11 @@ _NOT_DONE = (
     r"(?!\s(?:(?:not|also|always|now|being|often|usually|only|automatically)\s)?"
     r"(?!used|called|termed|defined|known|named|made|composed|designed|intended|meant|based|formed|related)[a-z]+ed\b)"
 )
+# What something does: a verb in the third person behind it.
+_DOES = (
+    r"\s(?:(?:[a-z]+ly|also)\s)?"
+    r"(?:(?:can|will)\s[a-z]{3,}|(?!is\b|was\b|has\b|does\b|this\b)[a-z]{2,}[a-rt-z]s)\s"
+)
 _CALLED = r"\b(?:called|termed|named|known as|means|define[ds]? (?:as|an?)|defined as|definition of)\s(?:an?\s|the\s)?"
 _OPEN, _CLOSE = r"(?:\*{1,2}|_{1,2}|`|[\"“‘«„])", r"(?:\*{1,2}|_{1,2}|`|[\"”’»“])"
 _BEGINNING = rf"(?:\A|[.:;]\s|\n)\W{{0,4}}{_ARTICLES[:-2]}?\s?"
@@ -32,12 +37,12 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 def defines(asked: Asked, text: str) -> float:
     """0 to 1: "A term is ...", "called a *term*", or a line with the term above what is said of it."""
-    found = (worth for worth, pattern in _defining(asked.subject) if pattern.search(text))
+    found = (worth for worth, pattern in _defining(asked.subject, doing=asked.is_doing) if pattern.search(text))
     return max(found, default=_heads(asked, text))
 
 
 @lru_cache(maxsize=64)
-def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
+def _defining(subject: str, *, doing: bool) -> list[tuple[float, re.Pattern[str]]]:
     """Patterns with their worth, the best first."""
     words = [re.escape(word) for word in subject.split()[:LONGEST_TERM]]
     if not words:
@@ -46,9 +51,10 @@ def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
     marked = _OPEN + term + _CLOSE
     patterns = (
         (1.0, rf"{_BEGINNING}(?:{marked}|{term}{_ASIDE})\s{_VERBS}{_NOT_DONE}"),
+        *([(0.9, rf"{_BEGINNING}(?:{marked}|{term}{_ASIDE}){_DOES}")] if doing else ()),
         (0.9, _CALLED + marked),
         (0.8, rf"{_CALLED}{term}\b"),
-        (0.7, rf"{_BEGINNING}{term}\s?[:—–]\s"),
+        (0.7, rf"{_BEGINNING}(?:{term}\s?|{marked}\s?)[:—–]\s"),
         (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}{_NOT_DONE}"),
         (0.45, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
         (0.4, rf"\b{term},\s(?:which|an?|the)\s|{marked}"),

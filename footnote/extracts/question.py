@@ -40,6 +40,11 @@ _RULE = re.compile(
     r"|(?:when|wann|quand|cu[aá]ndo|quando|wanneer)\W+(?:is|are|do|does|ist|sind|wird|werden|est|sont|es|son|sono|wordt))\b"
 )
 
+_DOING = re.compile(
+    r"\W*(?:what do(?:es)? .{1,120} do\b|was (?:tut|macht|bewirkt)\b|que fait|qué hace|(?:che )?cosa fa|(?:o )?que faz"
+    r"|wat doet)"
+)
+
 # A claim to be checked asks for no value. "Give the sales of 2018." does, as does what has a question in it.
 _STATEMENT = re.compile(
     r"(?!\W*(?:give|tell|show|state|find|list|name|compute|calculate|compare|determine|what|which|how|when|who|please"
@@ -63,7 +68,7 @@ class Asked:
     something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
     nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks
     nothing. `is_superlative`: it asks for the largest, or the like, of several. `is_english`: it may be; words of other
-    languages have more forms.
+    languages have more forms. `is_doing`: it asks what something does, not only what it is.
     """
 
     kind: Kind
@@ -77,6 +82,7 @@ class Asked:
     is_statement: bool = False
     is_superlative: bool = False
     is_english: bool = True
+    is_doing: bool = False
 
 
 def understood(question: str) -> Asked:
@@ -99,9 +105,9 @@ def understood(question: str) -> Asked:
     counted = _counted(asked) if measure == "count" else frozenset[str]()
     is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
     is_english = detected(question) in ("", "english")
-    return Asked(
-        kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english
-    )
+    is_doing = kind == "definition" and _DOING.match(asked) is not None
+    claims = is_statement, is_superlative, is_english, is_doing
+    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, *claims)
 
 
 def abbreviation(question: str) -> str:

@@ -106,6 +106,7 @@ UNITS = {
         month 1 month months Monat Monate Monaten mois mes meses mesi
         month 12 year years yr yrs Jahr Jahre Jahren an ans année années año años anni anos
         month 120 decade decades Jahrzehnt Jahrzehnte
+        night 1 night nights Nacht Nächte Nächten nuit nuits noche noches notte notti
         """,
     ),
     **_units(

@@ -142,7 +142,8 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         "list",
         _pattern(r"""
             ^what are (?:the|all|some)\b|^(?:list|name|enumerate)\b|\b(?:kinds|types|examples) of\b
-            ^(?:which|what) (?:\w+ ){1,4}(?:are|were|have|do|did|can|may|must|belong|exist)\b
+            ^(?:which|what) (?!(?:is|was|does|do|did|has) )(?:\w+ ){1,4}(?:are|were|have|do|did|can|may|must)\b
+            ^(?:which|what) (?:\w+ ){1,4}(?:belong|exist)\b
             ^(?:welche[nr]?|nenne|nennen)\b|^quel(?:le)?s\b|^citez\b|^cuáles\b|^qué \w+s\b|^enumera
             ^quali\b|^elenca|^quais\b|^welke \w+en\b|^noem\b
         """),
@@ -151,7 +152,8 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         "definition",
         _pattern(r"""
             \bwhat(?:'s|s| is| are)? (?:an?|the term|meant by)\b|\bmeaning of\b|\bdefin(?:e|ition)\b
-            ^what does\b.{1,120}\bmean\b|^what do(?:es)?\b.{1,120}\bdo\W*\Z|^what does it mean\b
+            ^what do(?:es)?\b.{1,120}\bdo(?: (?:in|on|for|with|when|to) .{1,60})?\W*\Z
+            ^what does\b.{1,120}\bmean\b|^what does it mean\b
             ^what(?:'s|s| is| are) (?!the\b.{1,60}\bof\b)
             ^was (?:ist|sind|bedeutet|heißt|tut|macht|bewirkt|bezeichnet)\b
             ^qu'est-ce qu|^que (?:signifie|fait|veut dire)\b|^c'est quoi
@@ -187,6 +189,7 @@ MEASURES: tuple[tuple[Measure, re.Pattern[str]], ...] = (
     (
         "duration",
         _pattern(r"""
+            \bhow many (?:\w+ )?(?:seconds|minutes|hours|days|nights|weeks|months|years)\b
             \bhow (?:long|often|old|late|soon)\b|duration|deadline|time-?out|\bdauer
             \bwie ?(?:lange|oft|alt)\b|combien de temps|cuánto tiempo|quanto tempo|\bhoe ?(?:lang|vaak|oud)\b
         """),

@@ -258,7 +258,8 @@ async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Besi
             if blank or now.asks_as(scope):
                 candidates, has_unknown = await _candidates(session, query, now, vectors, most, enough)
                 if corrected is None:
-                    corrected = await spelling.corrections(session, now, query.text) if has_unknown else ()
+                    texts = [f"{each.subject}\n{each.text}" for each in candidates]
+                    corrected = await spelling.corrections(session, now, query.text, texts) if has_unknown else ()
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue

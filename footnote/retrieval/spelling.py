@@ -3,24 +3,25 @@
 A word is asked about if no lexeme of it has a posting in any of the collections, and if it is not in the dictionary: a
 real word is never taken for another one, nor is anything with a digit. Words of grammar are told by a list. What else
 is misspelt is looked for in `vocabulary` by the half that two words have in common, and what is no misspelling, by its
-parts: compounds of German and its kin.
+parts: compounds of German and its kin. What is near to none of them, and real words that stand nowhere, are compared
+with what the other words of the question find (`spelled_by_context`).
 """
 
 import asyncio
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver, positional
 from footnote.database.tenant_scope import tenant_of
-from footnote.errors import ProviderRejected
-from footnote.providers import local
+from footnote.retrieval import dictionary, misspelt_grammar
+from footnote.retrieval.misspelt_grammar import CONTRACTIONS, begin_alike, is_light
+from footnote.retrieval.spelled_by_context import SpellingContext
 from footnote.text import grammar, words
+from footnote.text.languages import USUAL, configuration, detected
 
 if TYPE_CHECKING:
     from footnote.retrieval.resolving import ResolvedScope
@@ -31,30 +32,6 @@ CANDIDATES = 300  # words with the same half that are compared with it
 SHORT, LONG = 4, 8  # letters: up to SHORT, no letter is replaced; from LONG on, two mistakes are forgiven
 PART = 4  # letters of the shortest part of a compound
 _LINKS = ("es", "s", "en", "n", "er", "e", "")  # between the parts
-
-# Contractions without their apostrophe, and what people make of them.
-_CONTRACTIONS = {
-    "whats": "what is",
-    "wheres": "where is",
-    "whos": "who is",
-    "hows": "how is",
-    "whens": "when is",
-    "thats": "that is",
-    "dont": "do not",
-    "doesnt": "does not",
-    "didnt": "did not",
-    "isnt": "is not",
-    "arent": "are not",
-    "wasnt": "was not",
-    "cant": "can not",
-    "wont": "will not",
-    "couldnt": "could not",
-    "shouldnt": "should not",
-}
-_FREQUENT = grammar.listed(
-    "about after are because before between does for from have how many much not that the their there these they this "
-    "was were what when where which who why will with your und der die das ist wie was wer wann welche nicht"
-)
 
 
 @dataclass(frozen=True)
@@ -68,24 +45,47 @@ class Correction:
 def suspects(question: str) -> list[str]:
     """The words of the question, as it spells them, that may be misspelt."""
     found = dict.fromkeys(question[start:end] for start, end in words.spans(question))
-    return list(islice((each for each in found if not _is_word(each.lower())), MOST))
+    asks = misspelt_grammar.asks_what(question)
+    return list(islice((each for each in found if each == asks or not _is_word(each.lower())), MOST))
 
 
-async def corrections(session: AsyncSession, place: "ResolvedScope", question: str) -> tuple[Correction, ...]:
-    """For each misspelt word of the question that stands nowhere in the place; none where there is nothing near it."""
-    asked = suspects(question)
-    told = {word: fixed for word in asked if (fixed := _of_grammar(word.lower()))}
-    near = await _near(
-        session, place, [each for each in asked if each not in told], _foreign(question, place.languages)
-    )
-    found = ((word, told.get(word) or near.get(word.lower(), ())) for word in asked)
-    return tuple(Correction(word, tuple(searched)) for word, searched in found if searched)
+def _is_word(word: str) -> bool:
+    """Whether it is right as it is: in the dictionary, or grammar."""
+    return word not in CONTRACTIONS and (_grammatical(word) or dictionary.is_word(word))
+
+
+async def corrections(
+    session: AsyncSession, place: "ResolvedScope", question: str, texts: Sequence[str]
+) -> tuple[Correction, ...]:
+    """For each misspelt word of the question that stands nowhere in the place; none where there is nothing near it.
+
+    `texts` were found by the question as it is.
+    """
+    asked, context = suspects(question), SpellingContext(texts)
+    foreign = _foreign(question, place.languages)
+    rows = {row["word"]: row for row in await _unheld(session, place, [each.lower() for each in asked], foreign)}
+    asked = [each for each in asked if each.lower() in rows]
+    told = misspelt_grammar.told(question, asked)
+    if foreign and not any(2 * len(foreign.intersection(row["parts"])) > len(foreign) for row in rows.values()):
+        return _all(asked, told)
+    others = [each for each in asked if each not in told and not dictionary.is_word(each.lower())]
+    told |= await asyncio.to_thread(_chosen_of, others, rows, context)
+    if beside := _beside(question, told, context):
+        unheld = await _unheld(session, place, [word.lower() for word in beside], frozenset(), nearest=False)
+        lacking = {row["word"] for row in unheld}
+        told |= {word: (other,) for word, other in beside.items() if word.lower() in lacking}
+    told |= _joined(question, told, context)
+    return _all([*asked, *(each for each in told if each not in asked)], told)
+
+
+def _all(order: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Correction, ...]:
+    return tuple(Correction(word, tuple(told[word])) for word in order if told.get(word))
 
 
 def looked_for(question: str, place: "ResolvedScope") -> list[str] | None:
     """The words that `ARE_LACKING` looks for; None if `corrections` is to be asked whatever it finds."""
     asked = [each.lower() for each in suspects(question)]
-    return None if len(place.filled) > COLLECTIONS or any(map(_of_grammar, asked)) else asked
+    return None if len(place.filled) > COLLECTIONS or any(map(misspelt_grammar.may_be_misspelt, asked)) else asked
 
 
 # Whether one of the words is in no collection: there is nothing to correct otherwise, where vectors alone are compared.
@@ -104,48 +104,84 @@ ARE_LACKING = """EXISTS (
 def applied(question: str, corrected: Sequence[Correction]) -> str:
     """The question with what is looked for in the place of misspelt words; a compound stays beside its parts."""
     searched = {each.word: each.searched for each in corrected}
+    for apart in (each for each in corrected if " " in each.word):
+        question = question.replace(apart.word, f"{apart.word} {apart.searched[0]}")
     pieces, end = [], 0
     for start, stop in words.spans(question):
         if instead := searched.get(question[start:stop]):
-            whole = [question[start:stop]] if len(instead) > 1 and instead[0] not in _GRAMMATICAL else []
+            whole = [question[start:stop]] if len(instead) > 1 and not any(map(_grammatical, instead)) else []
             pieces += [question[end:start], " ".join([*whole, *instead])]
             end = stop
     return "".join([*pieces, question[end:]])
 
 
-_GRAMMATICAL = frozenset(each.split()[0] for each in _CONTRACTIONS.values())
-
-
 def _foreign(question: str, languages: Collection[str]) -> frozenset[str]:
-    """The words of grammar of a question that is not in English, where all texts are said to be.
+    """The words of grammar of a question in another language than all texts are said to be in, which is not English.
 
-    Its other words look like English ones, and are none.
+    Its other words look like theirs, and are none.
     """
-    found = frozenset(question.lower().split())
+    found, asked_in = frozenset(question.lower().split()), configuration(detected(question))
     foreign = found & (grammar.GERMAN | grammar.OTHERS) - grammar.ENGLISH
-    return foreign if len(foreign) > len(found & grammar.ENGLISH) and set(languages) <= {"english"} else frozenset()
+    is_spoken = asked_in in languages if asked_in else not set(languages) <= {USUAL}
+    return frozenset() if is_spoken or len(foreign) <= len(found & grammar.ENGLISH) else foreign
 
 
-@lru_cache(maxsize=4096)
-def _of_grammar(word: str) -> tuple[str, ...]:
-    """The words of grammar that it stands for."""
-    if word in _CONTRACTIONS:
-        return tuple(_CONTRACTIONS[word].split())
-    long = [each for each in _FREQUENT if len(each) - len(word) in (0, 1)]
-    alike = long if len(word) >= SHORT else [each for each in long if sorted(each) == sorted(word)]
-    near = [each for each in alike if words.distance(word, each) == 1]
-    return (min(near, key=lambda each: (sorted(each) != sorted(word), each)),) if near else ()
+def _beside(question: str, told: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, str]:
+    """Real words that the texts lack, and those that stand in their places beside the same neighbour."""
+    found = {}
+    for before, word, behind in zip(*(_runs(question)[at:] for at in range(3)), strict=False):
+        if not word or word in told or context.holds(word.lower()) or _grammatical(word):
+            continue
+        beside = [(told.get(each) or (each,))[0].lower() for each in (before, behind)]
+        if near := context.beside(word.lower(), *(each if _is_neighbour(each) else None for each in beside)):
+            found[word] = near
+    return found
 
 
-async def _near(
-    session: AsyncSession, place: "ResolvedScope", asked: Sequence[str], foreign: frozenset[str]
-) -> dict[str, Sequence[str]]:
-    """For each word that is not there. Empty if the texts are not in the language of the `foreign` words of grammar."""
-    lower = [each.lower() for each in asked]
+def _is_neighbour(word: str) -> bool:
+    return len(word) >= words.SHORTEST - 1 and word not in grammar.GRAMMAR
+
+
+def _joined(question: str, told: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, Sequence[str]]:
+    """Two words that the texts write as one, if one of them is not there."""
+    found: dict[str, Sequence[str]] = {}
+    for head, tail in pairwise(_runs(question)):
+        if not head or not tail or {head, tail} & told.keys() or _grammatical(head) or _grammatical(tail):
+            continue
+        if context.holds(head.lower()) and context.holds(tail.lower()):
+            continue
+        if whole := context.joined(head.lower(), tail.lower()):
+            found[f"{head} {tail}"] = (whole,)
+    return found
+
+
+def _grammatical(word: str) -> bool:
+    return word.lower() in grammar.GRAMMAR or word.lower() in grammar.GERMAN
+
+
+def _runs(question: str) -> list[str]:
+    """Its words, with an empty one at both ends and wherever something else than a space stands between two."""
+    found, end = [""], 0
+    for start, stop in words.spans(question):
+        found += ([""] if question[end:start] != " " and end else []) + [question[start:stop]]
+        end = stop
+    return [*found, ""]
+
+
+async def _unheld(
+    session: AsyncSession,
+    place: "ResolvedScope",
+    lower: Sequence[str],
+    foreign: frozenset[str],
+    *,
+    nearest: bool = True,
+) -> Sequence[Any]:
+    """For each word that is not there, what is near it, and of its parts, dictionary words and `foreign` what is."""
     if not lower:
-        return {}
-    asked_for = [(word, each) for word in lower for each in _keys(word)]
-    parts = {part for word in lower for pair in _splits(word) for part in pair}
+        return ()
+    asked_for = [(word, each) for word in lower if nearest for each in _keys(word)]
+    parts = {part for word in lower if nearest for pair in _splits(word) for part in pair}
+    parts.update(each for word in lower if nearest for each in dictionary.near(word))
     written, values = positional(
         _NEAR,
         {
@@ -159,10 +195,8 @@ async def _near(
             "candidates": CANDIDATES,
         },
     )
-    rows = await (await driver(session)).fetch(written, *values)
-    if rows and 2 * len(foreign.intersection(rows[0]["parts"])) < len(foreign):
-        return {}
-    return await asyncio.to_thread(_chosen_of, rows)
+    rows: Sequence[Any] = await (await driver(session)).fetch(written, *values)
+    return rows
 
 
 def _keys(word: str) -> set[str]:
@@ -173,23 +207,38 @@ def _keys(word: str) -> set[str]:
     return heads.union(*(words.halves(word, length) for length in lengths))
 
 
-def _chosen_of(rows: Sequence[Any]) -> dict[str, Sequence[str]]:
-    return {row["word"]: _chosen(row["word"], row["near"], frozenset(row["parts"])) for row in rows}
+def _chosen_of(asked: Sequence[str], rows: Mapping[str, Any], context: SpellingContext) -> dict[str, Sequence[str]]:
+    """By the words as the question spells them."""
+    of = {each: rows[each.lower()] for each in asked}
+    found = {each: _chosen(row["word"], row["near"], frozenset(row["parts"]), context) for each, row in of.items()}
+    return {each: chosen for each, chosen in found.items() if chosen}
 
 
-def _chosen(word: str, near: Sequence[Any], parts: frozenset[str]) -> Sequence[str]:
-    ranked = sorted((words.distance(word, each), -frequency, each) for each, frequency in near)
-    for away, _, each in ranked:
+def _chosen(word: str, near: Sequence[Any], parts: frozenset[str], context: SpellingContext) -> Sequence[str]:
+    """The nearest, swapped or doubled letters first; of several, one that stands in what the question found, or the
+    most frequent. Also a word of the dictionary of which another form is there.
+    """
+    also = [(each, 0) for each in dictionary.near(word) if each in parts]
+    ranked = sorted(
+        (words.distance(word, each), not is_light(word, each), not context.frequency(each), -count, each)
+        for each, count in [*near, *also]
+    )
+    for away, *_, each in ranked:
         if _may_be(word, each, away):
             return (each,)
-    return next(((head, tail) for head, tail in _splits(word) if {head, tail} <= parts), ())
+    if compound := next(((head, tail) for head, tail in _splits(word) if {head, tail} <= parts), ()):
+        return compound
+    if parted := context.parted(word):
+        return parted
+    other = context.nearest(word)
+    return (other,) if other else ()
 
 
 def _may_be(word: str, other: str, away: int) -> bool:
     """Whether a hasty writer may have meant the other word; few get the first letter wrong."""
     if away > (_mistakes(word) if word[-1] == other[-1] else 1):
         return False
-    if word[0] != other[0] and sorted(word[:2]) != sorted(other[:2]):
+    if not begin_alike(word, other):
         return False
     return len(word) > SHORT or len(other) > len(word) or sorted(word) == sorted(other)
 
@@ -205,30 +254,6 @@ def _splits(word: str) -> Iterator[tuple[str, str]]:
             head = word[: at - len(link)]
             if len(head) >= PART and word[:at].endswith(link):
                 yield head, word[at:]
-
-
-@lru_cache(maxsize=4096)
-def _is_word(word: str) -> bool:
-    """Whether it is in the dictionary, or grammar, or another form of what is."""
-    if word in _CONTRACTIONS or word in grammar.GRAMMAR or word in grammar.GERMAN:
-        return word not in _CONTRACTIONS
-    stem = word.removesuffix("e").removesuffix("y")
-    forms = (word, *(word + each for each in ("s", "d", "ed", "ing", "ly")), stem + "ing", stem + "ied", stem + "ies")
-    bases = (word.removesuffix(each) for each in ("s", "es", "d", "ed", "ing", "ly", "'s"))
-    return not _dictionary().isdisjoint((*forms, *(each for each in bases if len(each) > 2)))
-
-
-@cache
-def _dictionary() -> frozenset[str]:
-    """The whole words of the vocabulary of the local model, by which 21,000 English words are told from misspelt ones.
-
-    Empty where the model is not installed.
-    """
-    try:
-        path = local.VOCABULARY.verified()
-    except ProviderRejected:
-        return frozenset()
-    return frozenset(each for each in path.read_text("utf-8").split("\n") if re.fullmatch(r"[^\W\d_]{3,}", each))
 
 
 # Of what is there in no language and no collection: candidates with their frequencies; and which parts are there. A

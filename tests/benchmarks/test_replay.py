@@ -42,7 +42,7 @@ def hit(**changed: Any) -> Hit:
 def outcomes(folder: Path, hits: list[Hit], without: tuple[str, ...] = ()) -> list[str]:
     one = JudgedSet("questions", {}, [ASKED], folder)
     search = SearchResult(hits, searched=Searched(documents=1), text=ASKED.text)
-    found = Found({ASKED.text: search}, {"c": PageExcerpt(TEXT, 0, "text/plain")})
+    found = Found({ASKED.text: search}, {ASKED.text: hits}, {"c": PageExcerpt(TEXT, 0, "text/plain")})
     replay.stored(one, folder).write_bytes(pickle.dumps({ASKED.id: found}))
     with replay.changed(without):
         result = asyncio.run(replay.replay(one, folder))

@@ -89,6 +89,27 @@ def test_a_term_stands_above_what_is_said_of_it() -> None:
     assert first("What does --dry-run do?", text) == "--dry-run\n\nDo all but send."
 
 
+def test_what_something_does_is_told_by_a_verb_behind_it() -> None:
+    text = "The siren has two horns. In fog there is a siren. A siren loudly warns the boats of the rocks."
+    assert first("What does a siren do in fog?", text) == "A siren loudly warns the boats of the rocks."
+
+
+def test_what_a_term_belongs_to_stands_anywhere_in_the_passage_of_its_definition() -> None:
+    defined = "A watch is a turn of four hours by day and by night, which two keepers share."
+    around = "The second watch eats late. At the end of a watch they ring. No keeper leaves his watch."
+    passages = [
+        Passage(1, "a", "Watches\n\nA harbour rule that lets all keepers sleep."),
+        *(Passage(number, "c", f"The pier number {number} is old.") for number in range(2, 6)),
+        Passage(6, "b", f"A harbour has a siren. {defined} {around}"),
+    ]
+    assert defined in [each.text for each in choose("What is a watch in the harbour?", passages).found]
+
+
+def test_nights_are_a_span_of_time() -> None:
+    text = "The guest pier lies behind the nine cranes. A boat may lie there for three nights."
+    assert first("How many nights may a boat lie at the guest pier?", text) == "A boat may lie there for three nights."
+
+
 def test_titles_are_lines_of_their_own() -> None:
     text = "3.1 Traces\nA trace is simply a program path, which may cross the calls of a function in any program."
     assert first("What is a trace?", text).startswith("A trace is")

@@ -45,6 +45,7 @@ from footnote.extracts.question import understood
         ("What is a wick?", "definition"),
         ("Was ist ein Docht?", "definition"),
         ("Was tut die Sirene?", "definition"),
+        ("What does a siren do in the fog?", "definition"),
         ("Where is the spare siren?", "where"),
         ("Can the keeper leave?", "yes_no"),
         ("What is the capital of the island?", "fact"),
@@ -65,6 +66,7 @@ def test_the_kind_is_told_by_the_words(question: str, kind: str) -> None:
         ("Was bedeutet RECA?", "RECA"),
         ("What does monomorphization mean?", "monomorphization"),
         ("What is the meaning of life?", "life"),
+        ("What does a siren do in the fog?", "siren"),
     ],
 )
 def test_what_is_to_be_explained(question: str, subject: str) -> None:
@@ -77,6 +79,7 @@ def test_what_is_to_be_explained(question: str, subject: str) -> None:
         ("How much money does she get?", "money"),
         ("What percentage of the oil is lost?", "percent"),
         ("How long does the oil last?", "duration"),
+        ("How many days until the money is paid back?", "duration"),
         ("How many keepers are there?", "count"),
         ("How high is the tower?", None),
     ],

@@ -76,6 +76,47 @@ async def test_mistakes(rt: Runtime, wrong: str, right: str) -> None:
     assert (await _asked(rt, tenant, wrong)).text == right
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("wen is the deadline of the compensation", "when is the deadline of the compensation"),  # a word elsewhere
+        ("hwo mny miners", "how many miners"),  # short ones, without their vowel
+        ("untill the deadline", "until the deadline"),
+        ("whatis the deadline", "what is the deadline"),  # written as one
+        ("which minner", "which miner"),  # another form of it is there
+        ("the deffault deadline", "the default deadline"),  # a doubled letter rather than another one
+        ("the specify code", "the specify code"),
+    ],
+)
+async def test_words_that_questions_are_made_of(rt: Runtime, wrong: str, right: str) -> None:
+    tenant = await _stored(rt, GENERICS, "The words defeault and defmault differ.")
+    assert (await _asked(rt, tenant, wrong)).text == right
+
+
+@pytest.mark.parametrize(
+    ("question", "searched"),
+    [
+        ("the media survival of keepers", "the median survival of keepers"),  # a word, beside the same neighbour
+        ("the media of keepers", "the media of keepers"),  # and beside no neighbour
+        ("the stain survival of keepers", "the stain survival of keepers"),
+        ("lockeed martn keepers", "lockheed martin keepers"),
+        ("when does the light house keep", "when does the light house lighthouse keep"),  # written apart
+        ("the keepers of the hnadkerchiffe", "the keepers of the handkerchief"),  # more than two mistakes
+        ("the keepers of the omoring", "the keepers of the mooring"),
+        ("Is Thet a keeper", "Is Thet a keeper"),  # within a question a capital begins a name
+    ],
+)
+async def test_what_the_other_words_find_tells_the_word_that_is_meant(
+    rt: Runtime, question: str, searched: str
+) -> None:
+    texts = (
+        "The median survival of keepers was 14 months. A strain of rice.",
+        "The keepers of Lockheed Martin sleep in the lighthouse, and keep a handkerchief at the mooring.",
+    )
+    tenant = await _stored(rt, *texts)
+    assert (await _asked(rt, tenant, question)).text == searched
+
+
 async def test_the_corrected_question_is_embedded(rt: Runtime) -> None:
     tenant = await _stored(rt, GENERICS)
     wrong, right = await _asked(rt, tenant, "the defalt dedline"), await _asked(rt, tenant, "the default deadline")
