@@ -4,8 +4,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import GaugeMetricFamily as Gauge
 from prometheus_client.metrics_core import Metric
@@ -18,6 +16,7 @@ from footnote.jobs import demand, scheduling, workers
 from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.settings import Settings
+from footnote.storage import folder_of
 
 PATIENCE_SECONDS = 2.0  # with Postgres
 
@@ -106,11 +105,12 @@ async def _of_redis(rt: Runtime) -> list[Metric]:
 
 
 def _of_disks(settings: Settings) -> list[Metric]:
-    """Of the data directory, and of the store if it is a folder that this process sees."""
+    """Of the data directory, of the backups, and of the store if it is a folder; those that this process sees."""
     places = {"data": settings.data_dir}
-    store = urlsplit(settings.storage_location)
-    if store.scheme == "file":
-        places["store"] = Path(store.path)
+    if settings.backup_dir:
+        places["backups"] = settings.backup_dir
+    if settings.storage_location.startswith("file:"):
+        places["store"] = folder_of(settings.storage_location)
     sizes, free = dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
     for name, path in places.items():
         with suppress(OSError):
