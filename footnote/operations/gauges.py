@@ -28,7 +28,9 @@ SELECT pg_database_size(current_database()) AS database,
        pg_size_bytes(current_setting('effective_cache_size')) AS cache,
        (SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
         WHERE a.amname = 'hnsw') AS vectors,
-       (SELECT CAST(extract(epoch FROM max(finished_at)) AS float8) FROM backup) AS backup
+       (SELECT CAST(extract(epoch FROM max(finished_at)) AS float8) FROM backup) AS backup,
+       (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots
+        WHERE slot_name = 'footnote_backup' AND database IS NULL) AS log
 """
 _WEBHOOKS = """
 SELECT count(*) AS due, CAST(coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0) AS float8) AS oldest
@@ -67,6 +69,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
     assert webhooks is not None
     assert stored is not None
     backed_up: Values = {(): stored["backup"]} if stored["backup"] else {}
+    log: Values = {(): stored["log"]} if stored["log"] is not None else {}
     return [
         _gauge("footnote_jobs", "Unfinished jobs: running, due, or waiting for a later time.", jobs, ["lane", "state"]),
         _gauge("footnote_oldest_due_job_seconds", "Since when the first job is due.", oldest, ["lane"]),
@@ -83,6 +86,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
             {(): stored["cache"]},
         ),
         _gauge("footnote_last_backup_timestamp_seconds", "When the last backup was finished.", backed_up),
+        _gauge("footnote_backup_log_bytes", "Write-ahead log that `footnote backup --wal` has not stored yet.", log),
     ]
 
 

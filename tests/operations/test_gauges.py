@@ -11,6 +11,7 @@ from footnote.operations import gauges
 from footnote.runtime import Runtime, open_runtime
 from footnote.telemetry.exposition import exposition
 from tests import driving, metrics
+from tests.conftest import run_sql
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +57,18 @@ async def test_it_tells_of_jobs_webhooks_indexes_and_disks(rt: Runtime) -> None:
         free, size = (found[f'footnote_disk_{each}_bytes{{place="{place}"}}'] for each in ("free", "size"))
         assert 0 < free <= size
     assert found["footnote_database_up"] == found["footnote_slots_wanted"] == 1
+
+
+async def test_log_that_no_backup_has_is_told_where_one_follows_it(rt: Runtime) -> None:
+    name, url = "footnote_backup_log_bytes", str(rt.settings.database_url)
+    assert name not in await metrics.of_the_installation(rt)
+    await run_sql(url, "SELECT pg_create_physical_replication_slot('footnote_backup', true)")
+    try:
+        before = (await metrics.of_the_installation(rt))[name]
+        await run_sql(url, "SELECT pg_logical_emit_message(true, 'test', repeat('x', 100000)), pg_switch_wal()")
+        assert (await metrics.of_the_installation(rt))[name] >= before + 100_000
+    finally:
+        await run_sql(url, "SELECT pg_drop_replication_slot('footnote_backup')")
 
 
 async def test_without_postgres_it_says_so(rt: Runtime, tmp_path: Path) -> None:
