@@ -422,7 +422,7 @@ class Settings(BaseSettings):
     @property
     def storage_location(self) -> str:
         """STORAGE_URL, or the folder in the data directory that stands in for it."""
-        return self.storage_url or f"file://{self.data_dir.resolve()}/objects"
+        return self.storage_url or (self.data_dir.resolve() / "objects").as_uri()
 
     @property
     def rates(self) -> dict[RouteClass, int]:

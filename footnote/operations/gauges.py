@@ -4,8 +4,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import GaugeMetricFamily as Gauge
 from prometheus_client.metrics_core import Metric
@@ -18,6 +16,7 @@ from footnote.jobs import demand, scheduling, workers
 from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.settings import Settings
+from footnote.storage import folder_of
 
 PATIENCE_SECONDS = 2.0  # with Postgres
 
@@ -29,7 +28,9 @@ SELECT pg_database_size(current_database()) AS database,
        pg_size_bytes(current_setting('effective_cache_size')) AS cache,
        (SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
         WHERE a.amname = 'hnsw') AS vectors,
-       (SELECT CAST(extract(epoch FROM max(finished_at)) AS float8) FROM backup) AS backup
+       (SELECT CAST(extract(epoch FROM max(finished_at)) AS float8) FROM backup) AS backup,
+       (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots
+        WHERE slot_name = 'footnote_backup' AND database IS NULL) AS log
 """
 _WEBHOOKS = """
 SELECT count(*) AS due, CAST(coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0) AS float8) AS oldest
@@ -68,6 +69,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
     assert webhooks is not None
     assert stored is not None
     backed_up: Values = {(): stored["backup"]} if stored["backup"] else {}
+    log: Values = {(): stored["log"]} if stored["log"] is not None else {}
     return [
         _gauge("footnote_jobs", "Unfinished jobs: running, due, or waiting for a later time.", jobs, ["lane", "state"]),
         _gauge("footnote_oldest_due_job_seconds", "Since when the first job is due.", oldest, ["lane"]),
@@ -84,6 +86,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
             {(): stored["cache"]},
         ),
         _gauge("footnote_last_backup_timestamp_seconds", "When the last backup was finished.", backed_up),
+        _gauge("footnote_backup_log_bytes", "Write-ahead log that `footnote backup --wal` has not stored yet.", log),
     ]
 
 
@@ -106,11 +109,12 @@ async def _of_redis(rt: Runtime) -> list[Metric]:
 
 
 def _of_disks(settings: Settings) -> list[Metric]:
-    """Of the data directory, and of the store if it is a folder that this process sees."""
+    """Of the data directory, of the backups, and of the store if it is a folder; those that this process sees."""
     places = {"data": settings.data_dir}
-    store = urlsplit(settings.storage_location)
-    if store.scheme == "file":
-        places["store"] = Path(store.path)
+    if settings.backup_dir:
+        places["backups"] = settings.backup_dir
+    if settings.storage_location.startswith("file:"):
+        places["store"] = folder_of(settings.storage_location)
     sizes, free = dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
     for name, path in places.items():
         with suppress(OSError):

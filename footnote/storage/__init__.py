@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from footnote.errors import Invalid
 from footnote.storage.local import LocalStore, LocalWriter
@@ -42,15 +42,25 @@ async def writing(store: Store, key: str) -> AsyncIterator[ObjectWriter]:
     await writer.commit()
 
 
+def folder_of(url: str) -> Path:
+    """The folder that `file://` names, with its spaces and other characters encoded as in every URL.
+
+    Releases up to 0.1.0 did not decode them: a folder that they made by such a name is used on.
+    """
+    path = urlsplit(url).path
+    decoded, literal = Path(unquote(path)), Path(path)
+    return literal if literal.is_dir() and not decoded.is_dir() else decoded
+
+
 def open_store(url: str, public_endpoint: str | None = None) -> Store:
-    """A store by the scheme of its URL: `file:///directory` or `s3://bucket/prefix`.
+    """A store by the scheme of its URL: `file:///directory` (`folder_of`) or `s3://bucket/prefix`.
 
     `public_endpoint`: the address of the S3 server for clients that upload to it directly, if they need another one.
     """
     parts = urlsplit(url)
     match parts.scheme:
         case "file":
-            return LocalStore(Path(parts.path))
+            return LocalStore(folder_of(url))
         case "s3":
             return S3Store(parts.netloc, parts.path.strip("/"), public_endpoint)
         case _:

@@ -11,6 +11,7 @@ from footnote.operations import gauges
 from footnote.runtime import Runtime, open_runtime
 from footnote.telemetry.exposition import exposition
 from tests import driving, metrics
+from tests.conftest import run_sql
 
 pytestmark = pytest.mark.anyio
 
@@ -45,14 +46,29 @@ async def test_it_tells_of_jobs_webhooks_indexes_and_disks(rt: Runtime) -> None:
     accepted = await driving.accept(rt, tenant, "A lamp that waits.")
     await driving.set_job(rt, accepted.details.job.id, next_attempt_at=func.now() - text("interval '90 seconds'"))
     rt.settings.data_dir.mkdir(parents=True)
+    rt = replace(rt, settings=rt.settings.model_copy(update={"backup_dir": rt.settings.data_dir}))
     found = await metrics.of_the_installation(rt)
     assert found['footnote_jobs{lane="small",state="due"}'] == 1
     assert found['footnote_oldest_due_job_seconds{lane="small"}'] == 90
     assert found["footnote_webhooks_due"] == found["footnote_paused"] == 0
     assert found["footnote_database_bytes"] > found["footnote_vector_index_bytes"] >= 0
     assert found["footnote_database_cache_bytes"] > 0
-    assert 0 < found['footnote_disk_free_bytes{place="data"}'] <= found['footnote_disk_size_bytes{place="data"}']
+    for place in ("data", "backups"):
+        free, size = (found[f'footnote_disk_{each}_bytes{{place="{place}"}}'] for each in ("free", "size"))
+        assert 0 < free <= size
     assert found["footnote_database_up"] == found["footnote_slots_wanted"] == 1
+
+
+async def test_log_that_no_backup_has_is_told_where_one_follows_it(rt: Runtime) -> None:
+    name, url = "footnote_backup_log_bytes", str(rt.settings.database_url)
+    assert name not in await metrics.of_the_installation(rt)
+    await run_sql(url, "SELECT pg_create_physical_replication_slot('footnote_backup', true)")
+    try:
+        before = (await metrics.of_the_installation(rt))[name]
+        await run_sql(url, "SELECT pg_logical_emit_message(true, 'test', repeat('x', 100000)), pg_switch_wal()")
+        assert (await metrics.of_the_installation(rt))[name] >= before + 100_000
+    finally:
+        await run_sql(url, "SELECT pg_drop_replication_slot('footnote_backup')")
 
 
 async def test_without_postgres_it_says_so(rt: Runtime, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
+from footnote.settings import Settings
 from footnote.storage import PART, UNFINISHED, LocalStore, ObjectWriter, S3Store, S3Writer, Store, open_store, writing
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +46,21 @@ def local(tmp_path: Path) -> LocalStore:
 
 
 # -- on disk -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "My Documents", "C# files", "why?", "100%", "Überseegrammatik"])
+async def test_a_folder_of_any_name_is_found_by_its_url(tmp_path: Path, name: str) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path / name)
+    await write(open_store(settings.storage_location), "objects/t/o", b"x")
+    assert files(tmp_path) == [f"{name}/objects/objects/t/o"]
+
+
+async def test_a_folder_that_was_made_by_an_encoded_name_is_used_on(tmp_path: Path) -> None:
+    old = tmp_path / "My%20Documents" / "objects"
+    old.mkdir(parents=True)
+    (tmp_path / "My Documents").mkdir()
+    await write(open_store((tmp_path / "My Documents" / "objects").as_uri()), "objects/t/o", b"x")
+    assert files(old) == ["objects/t/o"]
 
 
 async def test_an_object_appears_whole_when_it_is_committed(local: LocalStore, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from footnote.database.ids import new_id
 from footnote.errors import FootnoteError
-from footnote.operations.doctor.diagnosis import Diagnosis, broken, ok, size
+from footnote.operations.doctor.diagnosis import Diagnosis, broken, ok, size, warning
 from footnote.providers import Embedder, GenerationRequest, Generator
 from footnote.runtime import Runtime
 from footnote.storage import writing
@@ -61,8 +61,13 @@ async def store(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def disk(rt: Runtime) -> Iterable[Diagnosis]:
-    folders = {"data directory": rt.settings.data_dir, "backups": rt.settings.backup_dir}
-    return [judged_disk(name, path, *_usage(path)) for name, path in folders.items() if path and path.exists()]
+    data, backups = rt.settings.data_dir, rt.settings.backup_dir
+    folders = {name: path for name, path in (("data directory", data), ("backups", backups)) if path and path.exists()}
+    found = [judged_disk(name, path, *_usage(path)) for name, path in folders.items()]
+    if len(folders) == 2 and len({path.stat().st_dev for path in folders.values()}) == 1:
+        remedy = "Set FOOTNOTE_BACKUP_DIR to a folder on another disk or machine."
+        found.append(warning("place of the backups", f"{backups} is lost with the disk of the data", remedy))
+    return found
 
 
 def _usage(path: Path) -> tuple[int, int]:

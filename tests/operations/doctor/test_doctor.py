@@ -209,6 +209,16 @@ async def test_a_redis_that_drops_messages_is_found(healthy: Runtime) -> None:
             await redis.config_set("maxmemory-policy", "noeviction")
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="there is no second disk")
+async def test_backups_on_the_disk_of_the_data_are_a_warning(healthy: Runtime, tmp_path: Path) -> None:
+    about = "place of the backups"
+    (tmp_path / "backups").mkdir()
+    healthy.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    same = await found(healthy.settings.model_copy(update={"backup_dir": tmp_path / "backups"}))
+    assert (same[about].state, "on another disk" in same[about].remedy) == ("warning", True)
+    assert about not in await found(healthy.settings.model_copy(update={"backup_dir": Path("/dev/shm")}))
+
+
 @pytest.mark.parametrize(
     ("judged", "remedy"),
     [
