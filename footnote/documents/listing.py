@@ -19,6 +19,7 @@ from footnote.tenancy import tallies
 from footnote.tenancy.tallies import DocumentTally
 
 SMALL = 2_000  # documents of a collection that may all be looked at
+WALKED = 1_000  # documents in order that are looked at for a part of a name, before those with that part are gathered
 
 Sort = Literal["newest", "oldest", "name"]
 
@@ -68,7 +69,10 @@ _LIST = f"""
     """  # noqa: S608  constants
 # The documents of a collection that is being deleted are not visible. Such collections are few.
 _IS_VISIBLE = "document.collection_id NOT IN (SELECT c.id FROM collection c WHERE c.deleted_at IS NOT NULL)"
-_IDS = "SELECT document.id FROM document WHERE document.tenant_id = :tenant AND {condition}"
+_IDS = "SELECT document.id FROM {table} WHERE document.tenant_id = :tenant AND {condition}"
+# The tenant's view: under row-level security, Postgres looks into no index for a condition that might tell of the rows
+# of others, such as one on names.
+_OF_TENANT = "document_of_tenant AS document"
 # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
 _IDS_IN_STATE = """
     SELECT job.document_id AS id FROM job
@@ -78,15 +82,37 @@ _IDS_IN_STATE = """
       ) IS NOT NULL
     """
 _NEWEST_IN_STATE = f"({_IDS_IN_STATE} ORDER BY job.document_id DESC NULLS LAST LIMIT :reach)"
+_WALKED = f"""
+    SELECT document.id, document.filename FROM (
+        SELECT * FROM {_OF_TENANT} WHERE {{passed}} ORDER BY {{order}} LIMIT :walked
+    ) AS document WHERE {{condition}}
+    """  # noqa: S608  constants
+_NAMED = f"""
+    SELECT document.id, document.filename FROM {_OF_TENANT}
+    WHERE name_parts(document.tenant_id, document.filename, document.external_id) @@ name_part(:tenant, :q)
+      AND {{condition}}
+    """  # noqa: S608  constants
+_PAGE_OF_NAMED = """
+    WITH found AS MATERIALIZED ({found})
+    SELECT document.id FROM found AS document WHERE {behind} ORDER BY {order} LIMIT :limit OFFSET :offset
+    """
+_IN_STATE = "(SELECT FROM job WHERE job.tenant_id = :tenant AND job.state = :state_{place} LIMIT :walked)"
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A `DocumentFilter` in SQL. `few`: whether only a few documents can meet it, or no state is asked for."""
+    """A `DocumentFilter` in SQL. `few`: whether only a few documents can meet it, or no state is asked for.
+
+    `gathered`: whether all that have a part of a name may have to be found before they are in order; `by_name`: by an
+    index of these parts, not by their jobs. `passed`: what is true of all that are looked at.
+    """
 
     condition: str
     states: int
     few: bool
+    gathered: bool
+    by_name: bool
+    passed: str
     values: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -100,8 +126,10 @@ class _Chosen:
     @property
     def ids(self) -> str:
         """All of them, in a column `id`; by way of the jobs in the states, unless there are few."""
+        if self.by_name:
+            return _NAMED.format(condition=self.with_states)
         if self.few:
-            return _IDS.format(condition=self.with_states)
+            return _IDS.format(table="document", condition=self.with_states)
         return " UNION ALL ".join(
             _IDS_IN_STATE.format(condition=self.condition, place=place, older="") for place in range(self.states)
         )
@@ -128,7 +156,11 @@ async def list_documents(
         values["before"] = before
         if sort == "name":
             values["name"] = await _name_of(session, before)
-    page = _page(chosen, sort, is_behind=bool(before))
+    if chosen.gathered:
+        values["ids"] = await _named(session, chosen, _ORDERS[sort], values, is_behind=bool(before))
+        page = "SELECT unnest(CAST(:ids AS text[])) AS id"
+    else:
+        page = _page(chosen, sort, is_behind=bool(before))
     rows = await _fetch(session, _LIST.format(page=page, order=_ORDERS[sort].rows), values)
     return [details(row) for row in rows[:limit]]
 
@@ -162,7 +194,8 @@ async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes])
     except NotFound:
         return []
     page = _IDS.format(
-        condition="document.collection_id = :collection AND document.sha256 = ANY(CAST(:hashes AS bytea[]))"
+        table="document",
+        condition="document.collection_id = :collection AND document.sha256 = ANY(CAST(:hashes AS bytea[]))",
     )
     statement = _LIST.format(page=page, order=_ORDERS["oldest"].rows) + " LIMIT :limit"
     values = {"tenant": tenant_of(session), "collection": collection_id, "hashes": list(hashes)}
@@ -172,33 +205,61 @@ async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes])
 async def _chosen(session: AsyncSession, wanted: DocumentFilter) -> _Chosen:
     """Raises NotFound for an unknown collection."""
     values: dict[str, Any] = {"tenant": tenant_of(session)}
-    conditions = [_IS_VISIBLE]
-    few = bool(wanted.external_id or wanted.sha256 or wanted.parent_id) or not wanted.states
+    conditions, passed = [_IS_VISIBLE], "true"
+    narrow = bool(wanted.external_id or wanted.sha256 or wanted.parent_id)
     if wanted.collection:
         values["collection"] = (await collections.find(session, wanted.collection)).id
-        conditions.append("document.collection_id = :collection")
-        few = few or await _is_small(session, values["collection"])
+        passed = "document.collection_id = :collection"
+        conditions.append(passed)
+        if not narrow and (wanted.states or wanted.q):
+            narrow = await _is_small(session, values["collection"])
     for column in ("external_id", "sha256", "parent_id"):
         if value := getattr(wanted, column):
             values[column] = value
             conditions.append(f"document.{column} = :{column}")
     if wanted.q:
-        values["q"] = f"%{_escaped(wanted.q)}%"
-        conditions.append("(document.filename ILIKE :q OR document.external_id ILIKE :q)")
+        values |= {"q": wanted.q, "like": f"%{_escaped(wanted.q)}%", "walked": Written(WALKED)}
+        conditions.append("(document.filename ILIKE :like OR document.external_id ILIKE :like)")
     if wanted.filter:
         condition, parameters = sql.condition(wanted.filter, tenant_of(session), sql.NEWEST)
         values |= parameters
         conditions.append(condition)
     values |= {f"state_{place}": state for place, state in enumerate(wanted.states)}
-    return _Chosen(" AND ".join(conditions), len(wanted.states), few, values)
+    gathered = bool(wanted.q) and not narrow
+    by_name = gathered and not (wanted.states and await _are_few(session, len(wanted.states), values))
+    few = narrow or not wanted.states
+    return _Chosen(" AND ".join(conditions), len(wanted.states), few, gathered, by_name, passed, values)
+
+
+async def _named(
+    session: AsyncSession, chosen: _Chosen, order: _Order, values: dict[str, Any], *, is_behind: bool
+) -> list[str]:
+    """The ids of a page of those with a part of a name.
+
+    A frequent part fills a page with some of the first documents in order. Of a rare one, all that have it are read.
+    """
+    behind = order.behind if is_behind else "true"
+    if chosen.by_name:
+        passed = f"{behind} AND {chosen.passed}" if order is not _ORDERS["name"] else behind
+        walk = _WALKED.format(passed=passed, order=order.ids, condition=chosen.with_states)
+        ways = [walk, chosen.ids]
+    else:
+        ways = [f"SELECT document.id, document.filename FROM ({chosen.ids}) AS found JOIN document USING (id)"]  # noqa: S608  constants
+    ids: list[str] = []
+    for found in ways:
+        statement = _PAGE_OF_NAMED.format(found=found, behind=behind, order=order.ids)
+        ids = [row[0] for row in await _fetch(session, statement, values)]
+        if len(ids) >= values["limit"]:
+            break
+    return ids
 
 
 def _page(chosen: _Chosen, sort: Sort, *, is_behind: bool) -> str:
     """Ids of documents; the newest are found by the states of their jobs, unless only a few can be meant."""
     if chosen.few or sort != "newest":
-        order = _ORDERS[sort]
+        order, table = _ORDERS[sort], _OF_TENANT if sort == "name" else "document"
         condition = f"{chosen.with_states} AND {order.behind}" if is_behind else chosen.with_states
-        return f"{_IDS.format(condition=condition)} ORDER BY {order.ids} LIMIT :limit OFFSET :offset"
+        return f"{_IDS.format(table=table, condition=condition)} ORDER BY {order.ids} LIMIT :limit OFFSET :offset"
     older = "AND job.document_id < :before" if is_behind else ""
     each = (
         _NEWEST_IN_STATE.format(condition=chosen.condition, place=place, older=older) for place in range(chosen.states)
@@ -214,6 +275,13 @@ def _page_size(limit: int) -> int:
 
 def _escaped(part: str) -> str:
     return part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def _are_few(session: AsyncSession, states: int, values: dict[str, Any]) -> bool:
+    """Whether few jobs are in the states."""
+    each = " UNION ALL ".join(_IN_STATE.format(place=place) for place in range(states))
+    [[count]] = await _fetch(session, f"SELECT count(*) FROM ({each}) AS found", values)  # noqa: S608  constants
+    return int(count) < WALKED
 
 
 async def _is_small(session: AsyncSession, collection_id: str) -> bool:

@@ -102,6 +102,13 @@ class Document(Base):
     __table_args__ = (
         Index("ix_document_listed", "tenant_id", newest_first("id")),
         Index("ix_document_named", "tenant_id", text("lower(filename)"), "id"),
+        # The pieces of a name: see the migration that makes the function.
+        Index(
+            "ix_document_name_parts",
+            text("name_parts(tenant_id, filename, external_id)"),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 128},
+        ),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index(
             "ix_document_searched", "tenant_id", "collection_id", postgresql_where=text("active_version_id IS NOT NULL")

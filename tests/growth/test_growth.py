@@ -57,8 +57,6 @@ GROWS = {
         "document_of_tenant",
     ): "search: it counts the documents that a filter lets through, and remembers a large count",
     ("list_documents ?limit=5&filter=", "FROM document"): "a filter on metadata reads what it passes over",
-    ("list_documents ?limit=5&q=", "FROM document"): "so does a part of a name",
-    ("list_documents ?sort=name", "FROM document"): "a page by name is reached along the index, from the first name on",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
     ("list_vector_store_files ?limit=1&filter=", "WITH made"): "and a filter on the status reads what it passes over",
     ("list_vector_store_files ?limit=100&filter=", "WITH made"): "the same",
