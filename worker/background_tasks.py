@@ -20,6 +20,7 @@ PARTS: Mapping[str, Part] = {
     "files.attach": file_batches.attach_some,
     "tenant.delete": tenant_deletion.remove_part,
     "documents.delete": selections.delete_next,
+    "documents.move": selections.move_next,
     "documents.reingest": selections.reingest_next,
     "model.swap": model_swap_work.do_part,
 }

@@ -45,6 +45,7 @@ BODIES: dict[str, Any] = {
     "SearchIn": {"query": "notice", "filters": {"type": "eq", "key": "department", "value": "legal"}, "top_k": 5},
     "TextIn": {"text": "# Notice\n\n" + _TEXT, "filename": "notice.md", "collection": "policies"},
     "SelectionIn": {"where": {"collection": "policies", "status": ["failed"]}},
+    "MoveIn": {"where": {"collection": "policies", "q": "2019"}, "collection": "archive"},
     "SessionIn": {"code": _CODE},
     "TokenIn": {"scopes": ["read"]},
     "UrlIn": {"url": "https://www.example/handbook.pdf", "collection": "policies"},

@@ -126,6 +126,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "estimate_model_swap": _SWAPPING,
     "get_document_page_highlights": [_PICTURES],
     "get_document_page_image": [_PICTURES],
+    "move_documents": [{422: "bad_collection_name"}],
     "redeliver_webhook": [{409: "webhook_endpoint_disabled"}],
     "retry_job": [{409: "job_not_retryable job_superseded"}],
     "roll_back_model": [_OF_SWAP],
@@ -137,6 +138,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
             422: "bad_collection_name",
         }
     ],
+    "update_document": [{409: "document_exists embedding_model_changed found_in_document", 422: "bad_collection_name"}],
     "upload_from_url": _ACCEPTING,
     "upload_text": [_ONE_FILE, *_ACCEPTING],
 }
@@ -156,7 +158,9 @@ MEANINGS: dict[str, str] = {
     "conversation_not_found": "You have no conversation with this id.",
     "direct_upload_unavailable": "This server stores files on its own disk; upload through the API instead.",
     "document_deleted": "The document that was made with this Idempotency-Key has been deleted.",
+    "document_exists": "The collection has a document with the same `external_id`, or made from the same file.",
     "document_not_found": "You have no document with this id.",
+    "found_in_document": "The document was found in another one: move that one.",
     "idempotency_key_reused": "The Idempotency-Key was used for another request.",
     "invalid_api_key": "There is no API key in the request, or it is unknown, expired or revoked.",
     "invalid_cursor": "The cursor does not come from this list.",

@@ -142,6 +142,7 @@ LOCATIONS = {
     "delete_collection": _TASK,
     "delete_documents": _TASK,
     "delete_tenant": _TASK,
+    "move_documents": _TASK,
     "reingest_documents": _TASK,
     "ask_batch": _location("the batch"),
     "upload_document": _JOB,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.downloads import download
@@ -29,7 +29,7 @@ from api.schemas.filters import filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut, job_states
 from footnote import documents, jobs
 from footnote.database.driver import PLANNED_ONCE
-from footnote.documents import deletion, page_images
+from footnote.documents import deletion, moving, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
@@ -90,8 +90,7 @@ class DocumentsIn(Params):
 async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> ListedDocumentsOut:
     """List documents, newest first unless you choose another order.
 
-    `total` is looked up quickly for all documents and for a collection. Otherwise they are counted, and a part of a
-    name is looked for in one after the other.
+    `total` is looked up quickly for all documents and for a collection. Otherwise they are counted.
     """
     wanted = given.wanted()
     is_plain = wanted == documents.DocumentFilter() and given.sort == "newest"
@@ -112,18 +111,35 @@ async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) 
 
 
 class DocumentPatch(In):
-    metadata: Annotated[JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")]
+    metadata: Annotated[
+        JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")
+    ] = None
+    collection: Annotated[
+        Plain | None,
+        Field(min_length=1, max_length=64, description="Id or name of a collection to move it to; it may be new."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_some(self) -> "DocumentPatch":
+        if not self.model_fields_set:
+            raise ValueError("needs `metadata` or `collection`")
+        return self
 
 
 @router.patch("/{document_id}")
 @again_while_busy
 async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
-    """Merge into the document's metadata (RFC 7396).
+    """Merge into the document's metadata (RFC 7396), or move it to another collection.
 
-    Filters and hits use the new values at once. The document is not ingested again.
+    Filters and hits use the new metadata at once. A moved document is found in its new collection at once, with the
+    files found in it; it is ingested again only if that collection has another chunking, language or model, and until
+    then its words find it there.
     """
     async with rt.transaction() as session:
-        await documents.patch_metadata(session, document_id, body.metadata)
+        if body.collection is not None:
+            await moving.move(session, rt, document_id, body.collection)
+        if "metadata" in body.model_fields_set:
+            await documents.patch_metadata(session, document_id, body.metadata)
         return DocumentOut.of(await documents.get(session, document_id))
 
 

@@ -1,4 +1,4 @@
-"""Many documents at once: deleted, ingested again, or recognised before they are sent."""
+"""Many documents at once: deleted, ingested again, moved, or recognised before they are sent."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy
 from api.routes.tasks import accepted
-from api.schemas.selections import KnownDocumentOut, KnownIn, KnownOut, SelectionIn
+from api.schemas.selections import KnownDocumentOut, KnownIn, KnownOut, MoveIn, SelectionIn
 from api.schemas.tasks import TaskOut
 from footnote import documents
 from footnote.documents import selections
@@ -36,6 +36,19 @@ async def reingest_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) 
     """
     async with rt.transaction() as session:
         return accepted(await selections.begin(session, "documents.reingest", body.chosen))
+
+
+@router.post("/move", status_code=202, response_model=TaskOut)
+@again_while_busy
+async def move_documents(body: MoveIn, rt: RuntimeDep, caller: Writer) -> Any:
+    """Move many documents to another collection, in the background; 10,000 at most. A new name creates one.
+
+    Each is moved as by `PATCH /v1/documents/{document_id}`. At the end, `progress.done` counts those that are there.
+    Those that cannot be moved stay: files found in a document that is not moved, and documents with an `external_id`
+    that the collection has already.
+    """
+    async with rt.transaction() as session:
+        return accepted(await selections.begin_move(session, rt, body.chosen, body.collection))
 
 
 @router.post("/known")

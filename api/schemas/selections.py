@@ -55,6 +55,12 @@ class SelectionIn(In):
         return self.where.wanted() if self.where else self.ids or []
 
 
+class MoveIn(SelectionIn):
+    """Documents, and where they are moved to."""
+
+    collection: Annotated[Id, Field(description="Id or name of the collection to move them to; it may be new.")]
+
+
 class KnownIn(In):
     sha256: Annotated[list[Sha256], Field(min_length=1, max_length=1000, description="SHA-256 of files.")]
     collection: Annotated[Id, Field(description="Name or id of a collection.")] = "default"

@@ -1,4 +1,4 @@
-"""Documents on the command line: `add`, `documents`, `reingest`, `delete`, `status`."""
+"""Documents on the command line: `add`, `documents`, `move`, `reingest`, `delete`, `status`."""
 
 import sys
 from pathlib import Path
@@ -45,6 +45,14 @@ def _reingest(ids: Annotated[list[str], typer.Argument(help="Ids of documents.",
     return call("POST", "/v1/documents/reingest", body={"ids": ids})
 
 
+def _move(
+    ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")],
+    to: Annotated[str, typer.Option(metavar="COLLECTION", help="Where to; created if it is new.")],
+) -> Json:
+    """Move documents to another collection, in the background. They are found there at once."""
+    return call("POST", "/v1/documents/move", body={"ids": ids, "collection": to})
+
+
 COLUMNS: Columns = {
     "ID": "id",
     "FILE": "filename",
@@ -54,7 +62,10 @@ COLUMNS: Columns = {
     "STATUS": lambda each: standing(each),
 }
 DOCUMENTS = Command("documents", _list, show_list(COLUMNS, empty="None.", tell_more=True))
-REINGEST = Command("reingest", _reingest, lambda task: f"queued  {counted(task['progress']['total'], 'document')}")
+MOVE, REINGEST = (
+    Command(name, work, lambda task: f"queued  {counted(task['progress']['total'], 'document')}")
+    for name, work in (("move", _move), ("reingest", _reingest))
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +73,7 @@ def register(app: typer.Typer) -> None:
         ("add", add),
         ("documents", DOCUMENTS.callback()),
         ("refused", REFUSED.callback()),
+        ("move", MOVE.callback()),
         ("reingest", REINGEST.callback()),
         ("delete", delete),
         ("status", status),

@@ -75,9 +75,12 @@ class Documents(Bound[Way]):
         return await self._session.read(IngestionReport, path_of(DOCUMENT + "/report", document_id))
 
     @method
-    async def update(self, document_id: str, *, metadata: Json) -> StoredDocument:
-        """Merges into its metadata; a name with None is removed."""
-        call = ApiCall("PATCH", path_of(DOCUMENT, document_id), body={"metadata": metadata})
+    async def update(
+        self, document_id: str, *, metadata: Json | None = None, collection: str | None = None
+    ) -> StoredDocument:
+        """Merges into its metadata, where a name with None is removed; moves it to a collection, which may be new."""
+        body = given(metadata=metadata, collection=collection)
+        call = ApiCall("PATCH", path_of(DOCUMENT, document_id), body=body)
         return StoredDocument.read(await self._session.send(call))
 
     @method

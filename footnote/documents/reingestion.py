@@ -76,12 +76,15 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     held_document = select(Document).where(Document.id == collection.review_after).with_for_update(key_share=True)
     document = await session.scalar(held_document)
     if document is not None:  # or it was deleted just now
-        await _reingest(session, collection, document)
+        await as_there(session, collection, document)
     return True
 
 
-async def _reingest(session: AsyncSession, collection: Collection, document: Document) -> None:
-    """The way depends on the newest version: it is visible, being ingested, failed or cancelled."""
+async def as_there(session: AsyncSession, collection: Collection, document: Document) -> None:
+    """Has the document, which the caller holds, made as the collection says.
+
+    The way depends on the newest version: it is visible, being ingested, failed or cancelled.
+    """
     # Weaker locks than a deletion takes: this need not wait for a step that stores the version's pages.
     held: Any = {"key_share": True}
     job = await session.get_one(Job, document.job_id, with_for_update=held)

@@ -31,6 +31,7 @@ Kind = Literal[
     "files.attach",
     "tenant.delete",
     "documents.delete",
+    "documents.move",
     "documents.reingest",
     "model.swap",
 ]

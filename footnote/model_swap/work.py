@@ -154,7 +154,7 @@ async def _store(
     async with rt.transaction() as session:
         connection = await driver(session)
         ids = sorted({row["document_id"] for row in rows})
-        held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids)}
+        held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids, swap.collection_id)}
         made = []
         if paid is not None:
             made = [MadeVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
@@ -231,7 +231,7 @@ async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collectio
     found = await connection.fetch(_SECOND, rt.tenant, collection.id, REMOVED)
     if held:
         ids = sorted({row["document_id"] for row in found})
-        mine = {row["id"] for row in await connection.fetch(_HOLD, ids)}
+        mine = {row["id"] for row in await connection.fetch(_HOLD, ids, collection.id)}
         if found and not mine:
             raise Later(SOON)
         found = [row for row in found if row["document_id"] in mine]
@@ -260,9 +260,10 @@ FROM unnest(CAST($1 AS text[])) WITH ORDINALITY AS v(id, place), LATERAL (
 ) AS c
 ORDER BY v.place, c.position LIMIT $3
 """
-# Shared: as long as it lasts, no other version becomes visible, and the document is not deleted.
+# Shared: as long as it lasts, no other version becomes visible, and the document is not deleted or moved.
 _HOLD = """
-SELECT id, active_version_id FROM document WHERE id = ANY($1::text[]) AND active_version_id IS NOT NULL
+SELECT id, active_version_id FROM document
+WHERE id = ANY($1::text[]) AND collection_id = $2 AND active_version_id IS NOT NULL
 ORDER BY id FOR SHARE SKIP LOCKED
 """
 _SECOND = """

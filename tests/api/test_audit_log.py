@@ -36,6 +36,7 @@ AUDITED: dict[Operation, list[str]] = {
     ("post", "/v1/jobs/retry"): ["document.retried"],
     ("post", "/v1/documents/reingest"): ["document.reingestion_requested"],
     ("post", "/v1/documents/delete"): ["document.deletion_requested"],
+    ("post", "/v1/documents/move"): ["document.move_requested"],
     ("post", "/v1/collections"): ["collection.created"],
     ("patch", "/v1/collections/{collection_id}"): ["collection.updated"],
     ("post", "/v1/keys"): ["key.created"],
@@ -78,6 +79,7 @@ NOT_AUDITED: dict[Operation, str] = {
 ASKED: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/documents/reingest"): {"json": {"where": {"q": "no such name"}}},
     ("post", "/v1/documents/delete"): {"json": {"where": {"q": "no such name"}}},
+    ("post", "/v1/documents/move"): {"json": {"where": {"q": "no such name"}, "collection": "default"}},
     ("post", "/v1/jobs/retry"): {"json": {"status": ["cancelled"]}},
     ("post", "/v1/collections"): {"json": {"name": "another"}},
     ("put", "/v1/collections/{collection_id}/model"): {"json": {"provider": "fake", "model": "other"}},

@@ -30,6 +30,7 @@ VERBS = frozenset(
         "estimate",
         "get",
         "list",
+        "move",
         "redeliver",
         "reingest",
         "retry",

@@ -55,6 +55,7 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/documents/text"): {"json": {"text": "mine"}},
     ("post", "/v1/documents/delete"): {"json": {}},
     ("post", "/v1/documents/reingest"): {"json": {}},
+    ("post", "/v1/documents/move"): {"json": {"ids": ["doc_x"]}},
     ("post", "/v1/documents/known"): {"json": {"sha256": [64 * "0"]}},
     ("post", "/v1/documents/url"): {"json": {"url": "https://example.com/a.txt"}},
     ("put", "/v1/collections/{collection_id}/model"): {"json": {"provider": "fake", "model": "other"}},

@@ -58,6 +58,9 @@ def test_documents_are_found_and_ingested_again(stub: StubApi, footnote: Footnot
     stub.on("POST", "/v1/documents/reingest", Reply({"progress": {"done": 0, "total": 2, "unit": "documents"}}))
     assert footnote("reingest", "doc_1", "doc_2").out == "queued  2 documents\n"
     assert json.loads(stub.to("POST", "/v1/documents/reingest")[0].body) == {"ids": ["doc_1", "doc_2"]}
+    stub.on("POST", "/v1/documents/move", Reply({"progress": {"done": 0, "total": 1, "unit": "documents"}}))
+    assert footnote("move", "doc_1", "--to", "reports").out == "queued  1 document\n"
+    assert json.loads(stub.to("POST", "/v1/documents/move")[0].body) == {"ids": ["doc_1"], "collection": "reports"}
 
 
 def test_status_names_what_cannot_be_reached(stub: StubApi, footnote: Footnote) -> None:

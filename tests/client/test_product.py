@@ -70,6 +70,8 @@ async def test_documents_are_listed_changed_read_and_deleted(client: Client, tmp
     ]
     assert await client("documents.list", collection="kept", find="nothing like it") == []
     assert (await client("documents.update", document.id, metadata={"a": 1})).metadata == {"a": 1}
+    assert (await client("documents.update", document.id, collection="elsewhere")).collection == "elsewhere"
+    assert (await client("documents.update", document.id, collection=document.collection)).metadata == {"a": 1}
     assert await client("documents.content", document.id) == LAMP.encode()
     assert [each.text for each in await client("documents.chunks", document.id)] == [LAMP]
     assert [each.name for each in (await client("documents.status", document.id)).steps] == ["chunk", "embed", "upsert"]

@@ -327,6 +327,7 @@ class TaskStatus(Shape):
         "files.attach",
         "tenant.delete",
         "documents.delete",
+        "documents.move",
         "documents.reingest",
         "model.swap",
     ]

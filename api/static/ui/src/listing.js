@@ -116,10 +116,11 @@ function hear(name, data) {
   else if (index === undefined) hasNew.value = true;
 }
 
-/** Whether it still belongs where a state was asked for. */
+/** Whether it still belongs where a state or a collection was asked for. */
 function fits(document) {
-  const states = new URLSearchParams(query).getAll("status");
-  return !states.length || states.includes(document.status);
+  const given = new URLSearchParams(query);
+  const states = given.getAll("status");
+  return (!states.length || states.includes(document.status)) && (given.get("collection") ?? document.collection) === document.collection;
 }
 
 function soon() {
@@ -159,8 +160,8 @@ export const howMany = () => (all.value ? (total.value ?? 0) : chosen.value.size
 
 const MOST = 1000; // ids in one request
 
-/** Begins `delete` or `reingest` of what is chosen; the tasks. Throws Problem. */
-export async function begin(what) {
+/** Begins `delete`, `move` or `reingest` of what is chosen, with what else the request needs; the tasks. Throws Problem. */
+export async function begin(what, also) {
   const given = new URLSearchParams(query);
   const where = { status: given.getAll("status") };
   if (!where.status.length) where.status = ["queued", "running", "waiting", "ready", "failed", "cancelled"];
@@ -168,7 +169,7 @@ export async function begin(what) {
   const ids = [...chosen.value];
   const parts = all.value ? [{ where }] : ids.map((_, at) => at).filter((at) => at % MOST === 0).map((at) => ({ ids: ids.slice(at, at + MOST) }));
   const tasks = [];
-  for (const each of parts) tasks.push(await post(`/v1/documents/${what}`, each));
+  for (const each of parts) tasks.push(await post(`/v1/documents/${what}`, { ...each, ...also }));
   chooseAll(false);
   return tasks;
 }

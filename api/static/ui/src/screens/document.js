@@ -9,7 +9,7 @@ import { Dialog } from "../parts/drop.js";
 import { Choose, progressOf } from "../parts/files.js";
 import { Failure, Name, Said, Waiting } from "../parts/state.js";
 import { add } from "../uploads.js";
-import { Metadata } from "./library.js";
+import { Metadata, Move } from "./library.js";
 
 const MOST = 100; // files found in it that are listed
 
@@ -161,16 +161,20 @@ function Found({ found }) {
 }
 
 function Acts({ about: { document }, changed, deleted }) {
-  const asks = useRef(signal(false)).current;
+  const [asks, moves] = useRef([signal(false), signal(false)]).current;
   const [problem, tried] = useTried(changed);
   const isOver = /ready|failed|cancelled/.test(document.status);
   return html`<p class="acts">
       ${document.bytes > 0 && html`<a href=${`/v1/documents/${document.id}/content`} download=${document.filename}>${words.about.download}</a>`}
       ${may("write") && document.status === "ready" && html`<button type="button" class="plain" onClick=${tried(again(document.id))}>${words.library.again}</button>`}
       ${may("write") && !isOver && html`<button type="button" class="plain" onClick=${tried(() => call("POST", `/v1/jobs/${document.job_id}/cancel`))}>${words.about.cancel}</button>`}
+      ${may("write") && !document.parent_id && html`<button type="button" class="plain" onClick=${() => (moves.value = true)}>${words.library.move}</button>`}
       ${may("write") && html`<button type="button" class="plain" onClick=${() => (asks.value = true)}>${words.library.delete}</button>`}
     </p>
     ${problem.value && html`<${Failure} problem=${problem.value} />`}
+    ${moves.value &&
+    html`<${Move} n=${1} close=${() => (moves.value = false)}
+      submit=${(collection) => ((moves.value = false), tried(() => call("PATCH", `/v1/documents/${document.id}`, { body: { collection } }))())} />`}
     ${asks.value &&
     html`<${Dialog} title=${words.library.deleteTitle(1)} act=${words.library.deleteAct(1)} close=${() => (asks.value = false)}
       submit=${async () => {

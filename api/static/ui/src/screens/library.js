@@ -7,7 +7,7 @@ import { counts } from "../live.js";
 import { at, go } from "../router.js";
 import { files } from "../uploads.js";
 import { words } from "../words.js";
-import { Dialog, Left, askForAddress } from "../parts/drop.js";
+import { Collection, Dialog, Left, askForAddress } from "../parts/drop.js";
 import { Choose, Reading, progressOf } from "../parts/files.js";
 import { Rows } from "../parts/list.js";
 import { Failure, Name, Said, Waiting } from "../parts/state.js";
@@ -170,6 +170,7 @@ function Chosen() {
   return html`<div class="chosen" role="region" aria-label=${words.library.chosenRegion}>
     <span>${words.library.chosen(n)}</span>
     <button type="button" class="plain" onClick=${() => (dialog.value = DeleteDialog)}>${words.library.delete}</button>
+    <button type="button" class="plain" onClick=${() => (dialog.value = MoveDialog)}>${words.library.move}</button>
     <button type="button" class="plain" onClick=${() => work("reingest", n)}>${words.library.again}</button>
     ${!listing.all.value && html`<button type="button" class="plain" onClick=${() => (dialog.value = (given) => html`<${Metadata} ids=${ids} ...${given} />`)}>${words.library.metadata}</button>`}
     <button type="button" class="plain" onClick=${() => listing.chooseAll(false)}>${words.library.none_chosen}</button>
@@ -179,15 +180,17 @@ function Chosen() {
 
 const Refused = () => (refused.value ? html`<${Failure} problem=${refused.value} />` : told.value && html`<p class="done soft" aria-hidden="true">${told.value}</p>`);
 
+const TOLD = { delete: "deleted", move: "moved", reingest: "readAgain" };
+
 /** Begins a task, and tells how far it is until it is over. */
-async function work(what, n) {
+async function work(what, n, also = {}) {
   refused.value = null;
   try {
-    let tasks = await listing.begin(what);
+    let tasks = await listing.begin(what, also);
     for (;;) {
       const done = tasks.reduce((sum, each) => sum + each.progress.done, 0);
       const isOver = tasks.every((each) => each.status === "completed");
-      told.value = words.library[what === "delete" ? "deleted" : "readAgain"](isOver ? n : done, n, isOver);
+      told.value = words.library[TOLD[what]](isOver && what !== "move" ? n : done, n, isOver, also.collection);
       if (isOver) break;
       await new Promise((resolve) => setTimeout(resolve, 700));
       tasks = await Promise.all(tasks.map((each) => (each.status === "completed" ? each : get(`/v1/tasks/${each.id}`))));
@@ -207,6 +210,25 @@ function DeleteDialog({ close }) {
   };
   return html`<${Dialog} title=${words.library.deleteTitle(n)} act=${words.library.deleteAct(n)} close=${close} submit=${submit}>
     <p>${words.library.deleteWhat(n)}</p>
+  <//>`;
+}
+
+function MoveDialog({ close }) {
+  const n = listing.howMany();
+  const submit = (collection) => {
+    work("move", n, { collection });
+    close();
+  };
+  return html`<${Move} n=${n} close=${close} submit=${submit} />`;
+}
+
+/** Asks where to. */
+export function Move({ n, close, submit }) {
+  const name = useRef(signal("")).current;
+  const to = name.value.trim();
+  return html`<${Dialog} title=${words.library.moveTitle(n)} act=${words.library.moveAct} close=${close} submit=${() => submit(to)} busy=${!to}>
+    <${Collection} value=${name.value} choose=${(typed) => (name.value = typed)} />
+    <p class="soft">${words.library.moveWhat(n)}</p>
   <//>`;
 }
 

@@ -358,10 +358,18 @@ export const en = {
     chosen: (n) => `${capital(count(n))} chosen`,
     delete: "Delete …",
     again: "Read again",
+    move: "Move …",
     metadata: "Set metadata …",
     none_chosen: "Choose none",
     deleted: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} deleted.` : `Deleting: ${figure.format(done)} of ${figure.format(n)}`),
     readAgain: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} queued to be read again.` : `Queueing: ${figure.format(done)} of ${figure.format(n)}`),
+    moved: (done, n, over, to) =>
+      !over ? `Moving: ${figure.format(done)} of ${figure.format(n)}`
+      : done < n ? `${capital(counted(done, "is", "are"))} in ${to} now. ${capital(count(n - done))} cannot be moved: found in another file, or ${to} has the same.`
+      : `${capital(counted(n, "document is", "documents are"))} in ${to} now.`,
+    moveTitle: (n) => (n === 1 ? "Move this document" : `Move ${counted(n, "document", "documents")}`),
+    moveAct: "Move",
+    moveWhat: (n) => `A new name makes a new collection. ${n === 1 ? "The document is" : "They are"} found there at once.`,
     deleteTitle: (n) => (n === 1 ? "Delete this document?" : `Delete ${counted(n, "document", "documents")}?`),
     deleteAct: (n) => (n === 1 ? "Delete it" : `Delete ${figure.format(n)}`),
     deleteWhat: (n) => `Everything that was made from ${n === 1 ? "it" : "them"} goes, too: pages, passages, and answers that may have used ${n === 1 ? "it" : "them"}. This cannot be undone.`,
