@@ -99,10 +99,8 @@ async def _move(rt: Runtime, document_id: str, collection_id: str) -> None:
 
 
 async def _moved(session: AsyncSession, task: BackgroundTask) -> int:
-    chosen = select(BackgroundTask.document_ids).where(BackgroundTask.id == task.id).scalar_subquery()
-    there = scoped(session, Document).where(
-        Document.id == func.any(chosen), Document.collection_id == task.subject_name
-    )
+    chosen = select(func.unnest(BackgroundTask.document_ids)).where(BackgroundTask.id == task.id)
+    there = scoped(session, Document).where(Document.id.in_(chosen), Document.collection_id == task.subject_name)
     return await session.scalar(there.with_only_columns(func.count())) or 0
 
 

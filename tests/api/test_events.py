@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from api.routes import events as routes
 from footnote.database.engine import connect
-from footnote.documents import changes, deletion
+from footnote.documents import changes, deletion, moving
 from footnote.documents.changes import Changes
 from footnote.jobs import scheduling
 from footnote.runtime import Runtime
@@ -125,6 +125,9 @@ async def test_each_change_is_told_once_and_to_its_tenant_only(api: Api) -> None
         async with rt.for_tenant(api.tenant_id).transaction() as session:
             await session.execute(text("""UPDATE document SET metadata = '{"n": 1}'"""))
         assert (await stream.next("document"))["document"]["metadata"] == {"n": 1}
+        async with rt.for_tenant(api.tenant_id).transaction() as session:
+            await moving.move(session, rt.for_tenant(api.tenant_id), document_id, "there")
+        assert (await stream.next("document"))["document"]["collection"] == "there"
         await deletion.remove(rt.for_tenant(api.tenant_id), document_id)
         assert await stream.next("removed") == {"document_id": document_id}
         async with rt.transaction() as session:

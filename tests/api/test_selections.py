@@ -140,6 +140,60 @@ async def test_chosen_documents_are_read_again(rt: Runtime, alice: Person) -> No
         assert (await alice.client.get(f"/v1/documents/{each}")).json()["status"] == "ready"
 
 
+async def test_chosen_documents_are_moved_to_a_new_collection(
+    rt: Runtime, alice: Person, bob: Person, charlie: Person
+) -> None:
+    ids = await stored(rt, alice)
+    twin = await driving.ready(rt, alice.tenant_id, "One.", "twin.md", external_id="e")
+    await driving.ready(rt, alice.tenant_id, "Another.", "other.md", external_id="e", collection="archive")
+    async with rt.transaction() as session:
+        (await session.get_one(Document, ids[1])).parent_id = ids[0]
+    chosen = {"ids": [*ids[:3], twin, "doc_unknown"], "collection": "archive"}
+    problem(await bob.client.post("/v1/documents/move", json=chosen), 403)
+    problem(await alice.client.post("/v1/documents/move", json=chosen | {"collection": "no name!"}), 422)
+    begun = await alice.client.post("/v1/documents/move", json=chosen)
+    assert begun.status_code == 202
+    assert begun.json()["progress"]["total"] == 4
+    await driving.work_off(rt)
+    over = await progress(alice, begun.json())
+    assert (over["kind"], over["status"], over["progress"]["done"]) == ("documents.move", "completed", 3)
+    assert await listed(alice, collection="archive", sort="name") == [
+        "alpha.md",
+        "Beta 100%.md",
+        "Gamma_1.md",
+        "other.md",
+    ]
+    assert await listed(alice, collection="default", sort="oldest") == ["delta.md", "Epsilon.md", "twin.md"]
+    for each in (await alice.client.get("/v1/collections")).json()["data"]:
+        assert each["counts"]["documents"] == {"archive": 4, "default": 3}[each["name"]]
+    by_name = {"where": {"collection": "archive", "q": "a"}, "collection": "default"}
+    task = (await alice.client.post("/v1/documents/move", json=by_name)).json()
+    for _ in range(2):  # as if the process died before it noted that the first one is done
+        async with rt.transaction() as session:
+            begun_ = await session.get_one(BackgroundTask, task["id"])
+        assert await selections.move_next(rt, begun_) == 1
+    await driving.work_off(rt)
+    assert await listed(alice, collection="archive") == ["other.md"]
+    assert (await charlie.client.get("/v1/documents")).json()["data"] == []
+
+
+async def test_a_document_is_moved_and_its_metadata_changed_in_one_request(
+    rt: Runtime, alice: Person, charlie: Person
+) -> None:
+    document = (await stored(rt, alice))[0]
+    path = f"/v1/documents/{document}"
+    moved = await alice.client.patch(path, json={"collection": "archive", "metadata": {"year": 2019}})
+    assert (moved.json()["collection"], moved.json()["metadata"]) == ("archive", {"year": 2019})
+    assert moved.json()["status"] == "ready"
+    for body in ({}, {"collection": ""}, {"collection": "no name!"}):
+        problem(await alice.client.patch(path, json=body), 422)
+    problem(await alice.client.patch(path, json={"collection": "col_unknown"}), 404)
+    problem(await charlie.client.patch(path, json={"collection": "default"}), 404)
+    refused = {"collection": "default", "metadata": {"much": "x" * 100_000}}
+    assert (await alice.client.patch(path, json=refused)).status_code in (413, 422)
+    assert (await alice.client.get(path)).json()["collection"] == "archive", "both or none"
+
+
 async def test_a_task_that_is_resumed_does_nothing_twice(rt: Runtime, alice: Person) -> None:
     ids = (await stored(rt, alice))[:2]
     async with rt.for_tenant(alice.tenant_id).transaction() as session:

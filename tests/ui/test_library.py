@@ -218,6 +218,44 @@ def test_many_are_changed_at_once_and_only_by_those_who_may(product: Product, ar
     expect(seen.page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
+def test_documents_are_moved_to_another_collection(product: Product, arrive: Arrive, see: See) -> None:
+    key = product.new_tenant("moved")
+    ids = [product.add(key, f"note {n}.md", f"# Note {n}\n\nThe lamp {n} burns.".encode()) for n in range(3)]
+    visit = arrive(key)
+    page = visit.page
+    visit.follow("/library?sort=name&collection=default")
+    page.get_by_role("checkbox", name="Choose note 0.md").click()
+    page.get_by_role("checkbox", name="Choose note 1.md").click()
+    page.get_by_role("button", name="Move").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading")).to_have_text("Move two documents")
+    expect(dialog.get_by_role("button", name="Move")).to_be_disabled()
+    dialog.get_by_role("combobox", name="Collection").fill("archive 2019")
+    see(visit, "move")
+    dialog.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("main")).to_contain_text("letters, digits, dots, dashes and underscores")
+    see(visit, "move-refused")
+    page.get_by_role("button", name="Move").click()
+    dialog.get_by_role("combobox", name="Collection").fill("archive")
+    dialog.get_by_role("button", name="Move").click()
+    expect(page.locator(".done")).to_have_text("Two documents are in archive now.")
+    expect(page.get_by_role("combobox", name="Collection")).to_have_value("default")
+    see(visit, "moved")
+    expect(page.locator(".row a")).to_have_text(["note 2.md"])
+    assert [each["filename"] for each in listed(product, key, collection="archive", sort="name")["data"]] == [
+        "note 0.md",
+        "note 1.md",
+    ]
+    product.call(key, "POST", "/v1/documents/move", {"ids": [ids[0]], "collection": "default"})
+    expect(page.locator(".row a")).to_have_text(["note 0.md", "note 2.md"])
+    page.get_by_role("link", name="note 2.md").click()
+    page.get_by_role("button", name="Move").click()
+    dialog.get_by_role("combobox", name="Collection").fill("archive")
+    dialog.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("definition").filter(has_text="archive")).to_be_visible()
+    assert listed(product, key, collection="archive")["total"] == 2
+
+
 def api_processes(product: Product) -> list[int]:
     """Of the product: the parent of the API, and the processes that it forked."""
     found = []

@@ -41,14 +41,14 @@ export function Dialog({ title, close, children, submit, act, wide, busy, ready 
   </dialog>`;
 }
 
-/** The name of a collection: one that there is, or a new one. */
-export function Collection({ value, choose }) {
+/** The name of a collection: one that there is, or a new one; `usual`: where none is given. */
+export function Collection({ value, choose, usual = "default" }) {
   const known = useRef(signal([])).current;
   useEffect(() => {
     get("/v1/collections?limit=100").then((found) => (known.value = found.data), () => {});
   }, []);
   return html`<label class="line">${words.drop.collection}
-    <input list="collections" value=${value} placeholder="default" maxlength="64" spellcheck="false" onInput=${({ target }) => choose(target.value)} />
+    <input list="collections" value=${value} placeholder=${usual} maxlength="64" spellcheck="false" onInput=${({ target }) => choose(target.value)} />
     <datalist id="collections">${known.value.map((each) => html`<option value=${each.name}></option>`)}</datalist>
   </label>`;
 }

@@ -28,11 +28,13 @@ function address(fields) {
   return given.length ? `/library?${new URLSearchParams(given)}` : "/library";
 }
 
+const loadCollections = () => get("/v1/collections?limit=100").then((found) => (collections.value = found.data), () => {});
+
 export function Library() {
   const of = JSON.stringify(wanted());
   useEffect(() => {
     document.title = `${words.library.title} · ${words.name}`;
-    get("/v1/collections?limit=100").then((found) => (collections.value = found.data), () => {});
+    loadCollections();
   }, []);
   useEffect(() => {
     if (may("read")) listing.show(wanted());
@@ -196,6 +198,7 @@ async function work(what, n, also = {}) {
       tasks = await Promise.all(tasks.map((each) => (each.status === "completed" ? each : get(`/v1/tasks/${each.id}`))));
     }
     listing.refresh();
+    if (what === "move") loadCollections();
     setTimeout(() => (told.value = ""), 6000);
   } catch (problem) {
     refused.value = problem;
@@ -227,7 +230,7 @@ export function Move({ n, close, submit }) {
   const name = useRef(signal("")).current;
   const to = name.value.trim();
   return html`<${Dialog} title=${words.library.moveTitle(n)} act=${words.library.moveAct} close=${close} submit=${() => submit(to)} busy=${!to}>
-    <${Collection} value=${name.value} choose=${(typed) => (name.value = typed)} />
+    <${Collection} value=${name.value} choose=${(typed) => (name.value = typed)} usual="" />
     <p class="soft">${words.library.moveWhat(n)}</p>
   <//>`;
 }

@@ -369,7 +369,7 @@ export const en = {
       : `${capital(counted(n, "document is", "documents are"))} in ${to} now.`,
     moveTitle: (n) => (n === 1 ? "Move this document" : `Move ${counted(n, "document", "documents")}`),
     moveAct: "Move",
-    moveWhat: (n) => `A new name makes a new collection. ${n === 1 ? "The document is" : "They are"} found there at once.`,
+    moveWhat: (n) => `A new name makes a new collection. ${n === 1 ? "The document is" : "The documents are"} found there at once.`,
     deleteTitle: (n) => (n === 1 ? "Delete this document?" : `Delete ${counted(n, "document", "documents")}?`),
     deleteAct: (n) => (n === 1 ? "Delete it" : `Delete ${figure.format(n)}`),
     deleteWhat: (n) => `Everything that was made from ${n === 1 ? "it" : "them"} goes, too: pages, passages, and answers that may have used ${n === 1 ? "it" : "them"}. This cannot be undone.`,
