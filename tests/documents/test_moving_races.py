@@ -15,13 +15,13 @@ from footnote import documents, ingest, jobs
 from footnote.documents import deletion, moving
 from footnote.errors import Conflict, NotFound
 from footnote.ingest import upsert
-from footnote.models import Collection, Document, Job
+from footnote.models import AuditEvent, Collection, Document, Job
 from footnote.operations import consistency
 from footnote.runtime import Runtime
 from tests import driving
 from tests.documents.test_deletion import embedded, nothing_left
 from tests.documents.test_deletion_races import quick, until_somebody_waits
-from tests.documents.test_moving import counted, found, is_right, made, moved, place
+from tests.documents.test_moving import counted, found, is_right, made, moved, place, words_of
 from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
@@ -213,6 +213,11 @@ async def test_two_moves_at_once_end_in_one_of_both(rt: Runtime, tenant: str) ->
     await beside_a_move(rt, tenant, document, lambda: moved(rt, tenant, document, "third"))
     assert await place(rt, document) == "third"
     assert await counted(rt, tenant, "third") == (1, 1, 3)
+    assert await words_of(rt, tenant, "third") >= {"paragraph", "shines"}
+    async with rt.sessions() as session:
+        logged = select(AuditEvent.details).where(AuditEvent.action == "document.moved").order_by(AuditEvent.id)
+        first, second = await session.scalars(logged)
+    assert second["from_collection_id"] == first["collection_id"]
     await is_right(rt)
 
 
