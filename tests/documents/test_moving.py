@@ -262,8 +262,7 @@ async def test_a_swap_of_the_model_here_or_there(rt: Runtime, tenant: str, other
     await moved(rt, tenant, document)  # leaves its second vectors behind
     await is_right(rt)
     assert await found(rt, tenant, "lamp1 shines", "there", "vector") == {document}
-    await moved(rt, tenant, document, "default")  # gets them again from the task of the swap
-    await due(rt)
+    await moved(rt, tenant, document, "default")  # gets them again from the task of the swap, which is woken
     await worked(rt)
     await due(rt)
     await worked(rt)
