@@ -144,6 +144,7 @@ VALUES: dict[str, Any] = {
     "StatusOut.status": "running",
     "StepOut.counts": {"pages": 3, "chunks": 7},
     "StepOut.name": "chunk",
+    "StepOut.status": "succeeded",
     "StepOut.state": "succeeded",
     "StepTimeOut.name": "chunk",
     "TaskOut.id": "tsk_01m8mx3e5g7j9m1p3r5t7v9x1z",

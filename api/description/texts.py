@@ -123,7 +123,6 @@ PARAMETERS = {
     "message_id": "Id of a message (`msg_...`).",
     "number": "Number of the page, from 1.",
     "query_batch_id": "Id of a batch of questions (`bat_...`).",
-    "state": "Only deliveries in this state.",
     "status": "Only those with one of these statuses. You can give it several times.",
     "upload_id": "Id of a direct upload.",
 }

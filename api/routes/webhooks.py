@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Query, Response
 from api.deps import Admin, RuntimeDep, again_while_busy
 from api.paging import DeliveryCursor, EndpointCursor, Limit, page
 from api.schemas.common import PageOf
-from api.schemas.fields import Plain
+from api.schemas.fields import OLD_STATE, Plain
 from api.schemas.webhooks import (
     DeliveryOut,
-    DeliveryState,
+    DeliveryStatus,
     DeliveryWithAttemptsOut,
     EndpointDeletionOut,
     EndpointIn,
@@ -110,14 +110,15 @@ async def list_webhook_deliveries(
     endpoint_id: EndpointId,
     rt: RuntimeDep,
     caller: Admin,
-    state: Annotated[DeliveryState | None, Query()] = None,
+    status: Annotated[DeliveryStatus | None, Query(description="Only deliveries with this status.")] = None,
+    state: Annotated[DeliveryStatus | None, Query(deprecated=True, description=OLD_STATE.description)] = None,
     limit: Limit = 50,
     cursor: DeliveryCursor = None,
 ) -> PageOf[DeliveryOut]:
     """List deliveries, newest first: those that were sent and those that wait."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, endpoint_id)
-        found = await history.list_deliveries(session, endpoint, limit=limit + 1, before=cursor, state=state)
+        found = await history.list_deliveries(session, endpoint, limit=limit + 1, before=cursor, state=status or state)
     return page(found, limit, DeliveryOut.model_validate)
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 from footnote import text
 
 METADATA_DEPTH = 32
+OLD_STATE = Field(deprecated=True, description="The old name of `status`, for one more version.")
 
 
 def optional(description: str | None = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from api.schemas.common import ErrorOut, Out
+from api.schemas.fields import OLD_STATE
 from footnote.jobs import FREE_WORKER, ITS_TURN, PAUSE_ENDS
 from footnote.jobs.listing import ListedJob
 from footnote.models import Job, JobStep
@@ -14,6 +15,7 @@ from footnote.models import Job, JobStep
 DocumentStatus = Literal["queued", "running", "waiting", "ready", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 Step = Literal["chunk", "embed", "upsert"]
+StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed"]
 UNITS: dict[str, str] = {"chunk": "pages", "embed": "chunks", "upsert": "chunks"}
 
 # An unfinished job is queued or waiting, and says what for and until when, or it is running under a live lease.
@@ -96,7 +98,8 @@ class RetriedOut(Out):
 
 class StepOut(Out):
     name: str
-    state: Literal["pending", "running", "waiting", "succeeded", "failed"]
+    status: Annotated[StepStatus, Field(validation_alias="state")]
+    state: Annotated[StepStatus, OLD_STATE]
     started_at: datetime | None
     finished_at: datetime | None
     attempts: int

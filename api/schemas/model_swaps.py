@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.schemas.collections import EmbeddingOut, ModelName, ProviderName
 from api.schemas.common import In, Out
-from api.schemas.fields import Plain, optional
+from api.schemas.fields import OLD_STATE, Plain, optional
 from api.schemas.jobs import ProgressOut
 from footnote.model_swap import State, SwapDetails
 from footnote.model_swap.comparison import MOST, JudgedQuestion
@@ -55,14 +55,16 @@ class ModelSwapOut(Out):
     id: str
     collection_id: str
     collection: Annotated[str, Field(description="Its name.")]
-    state: Annotated[
+    status: Annotated[
         State,
         Field(
+            validation_alias="state",
             description="`backfilling`: chunks get vectors of the other model. `ready`: all have one, you can switch. "
             "`switched`: searches use the other model. `rolled_back`: they use the former one again. `dropping`: the "
-            "vectors that are not searched are deleted. `dropped`: they are."
+            "vectors that are not searched are deleted. `dropped`: they are.",
         ),
     ]
+    state: Annotated[State, OLD_STATE]
     former: Annotated[EmbeddingOut, Field(description="The model before the swap.")]
     next: Annotated[EmbeddingOut, Field(description="The other model.")]
     progress: ProgressOut

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from api.schemas.common import In, Out
-from api.schemas.fields import Moment, Plain, optional
+from api.schemas.fields import OLD_STATE, Moment, Plain, optional
 from footnote.models import WebhookAttempt, WebhookDelivery
 from footnote.webhooks.endpoints import Event
 
 Events = Annotated[list[Event], Field(min_length=1, max_length=20)]
 Url = Annotated[Plain, StringConstraints(min_length=1, max_length=2000)]
 Description = Annotated[Plain, StringConstraints(max_length=200)]
-DeliveryState = Literal["pending", "delivered", "failed"]
+DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 
 class EndpointIn(In):
@@ -74,7 +74,8 @@ class DeliveryOut(Out):
     id: Annotated[str, Field(description="The `webhook-id`. It is the same for all attempts.")]
     endpoint_id: str
     event: str
-    state: DeliveryState
+    status: Annotated[DeliveryStatus, Field(validation_alias="state")]
+    state: Annotated[DeliveryStatus, OLD_STATE]
     attempts: int
     next_attempt_at: datetime | None
     response_status: Annotated[int | None, Field(description="Status of the last answer.")]

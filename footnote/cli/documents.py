@@ -313,10 +313,10 @@ def _one(api: "Footnote", document_id: str, as_json: bool) -> None:
         say(f"{now['error']['code']}: {now['error']['message']}")
     say()
     table(
-        ("STEP", "STATE", "STARTED", "TOOK", "ATTEMPTS", "COUNTS"),
+        ("STEP", "STATUS", "STARTED", "TOOK", "ATTEMPTS", "COUNTS"),
         [
             (
-                *(step["name"], step["state"], moment(step["started_at"])),
+                *(step["name"], step["status"], moment(step["started_at"])),
                 *(took(step["started_at"], step["finished_at"]), step["attempts"]),
                 ", ".join(f"{name} {count}" for name, count in (step["counts"] or {}).items() if count or count == 0),
             )

@@ -42,7 +42,7 @@ def _begin(
 
 def _waited(name: str) -> Json:
     reported = None
-    while (swap := call("GET", PATH, name)["swap"])["state"] == "backfilling":
+    while (swap := call("GET", PATH, name)["swap"])["status"] == "backfilling":
         if (line := _swap(swap)) != reported:
             say(line, err=True)
         reported = line
@@ -113,7 +113,7 @@ def _swap(swap: Json) -> str:
         f"  {progress['done']} of {counted(progress['total'], 'chunk')}, {spent} of {swap['estimate']['tokens']} tokens"
     )
     said += f"  waits for {swap['waiting_for']}" if swap["waiting_for"] else ""
-    if swap["state"] == "switched" and swap["drop_after"]:
+    if swap["status"] == "switched" and swap["drop_after"]:
         said += f"  can be rolled back until {moment(swap['drop_after'])}"
     return said
 

@@ -86,13 +86,13 @@ def _test(endpoint: Id, as_json: AsJson = False) -> None:
     """Send `endpoint.test` now; exit code 1 if it is not accepted."""
     sent = call("POST", ONE + "/test", endpoint)
     tell(sent, as_json, _sent)
-    raise typer.Exit(0 if sent["state"] == "delivered" else 1)
+    raise typer.Exit(0 if sent["status"] == "delivered" else 1)
 
 
 def _sent(delivery: Json) -> str:
     last = delivery["history"][-1]
     excerpt = one_line(last["excerpt"] or "", 200)
-    return f"{delivery['state']}  {_answered(delivery)}  {last['latency_ms']} ms  {excerpt}"
+    return f"{delivery['status']}  {_answered(delivery)}  {last['latency_ms']} ms  {excerpt}"
 
 
 def _answered(delivery: Json) -> str:
@@ -102,13 +102,13 @@ def _answered(delivery: Json) -> str:
 def _deliveries(
     endpoint: Id,
     delivery: Annotated[str | None, typer.Argument(help="One of them, with all its attempts.")] = None,
-    state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
+    status: Annotated[str | None, typer.Option("--status", "--state", help="pending, delivered or failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
 ) -> Json:
     """List what was sent to an endpoint, newest first."""
     if delivery:
         return call("GET", DELIVERY, endpoint, delivery)
-    return fetch_list(ONE + "/deliveries", limit, endpoint, **({"state": state} if state else {}))
+    return fetch_list(ONE + "/deliveries", limit, endpoint, **({"status": status} if status else {}))
 
 
 def _show_deliveries(found: Json) -> None:
@@ -121,12 +121,12 @@ def _show_deliveries(found: Json) -> None:
 
 def _redeliver(
     endpoint: Id,
-    delivery: Annotated[str | None, typer.Argument(help="This delivery, whatever its state.")] = None,
+    delivery: Annotated[str | None, typer.Argument(help="This delivery, whatever its status.")] = None,
     hours: Annotated[float, typer.Option(min=0, help="Without DELIVERY: the failed ones of this many hours.")] = 24,
 ) -> None:
     """Send one delivery again, or all that failed."""
     if delivery:
-        say(call("POST", DELIVERY + "/redeliver", endpoint, delivery)["state"])
+        say(call("POST", DELIVERY + "/redeliver", endpoint, delivery)["status"])
         return
     since = datetime.now(UTC) - timedelta(hours=hours)
     done = call("POST", ONE + "/redeliver", endpoint, body={"since": since.isoformat()})
@@ -161,7 +161,7 @@ ENDPOINTS: Columns = {
     **{"URL": "url", "DESCRIPTION": "description"},
 }
 DELIVERIES: Columns = {
-    **{"ID": "id", "EVENT": "event", "STATE": "state", "ATTEMPTS": "attempts"},
+    **{"ID": "id", "EVENT": "event", "STATUS": "status", "ATTEMPTS": "attempts"},
     **{"ANSWERED": _answered, "NEXT ATTEMPT": time_of("next_attempt_at")},
 }
 ATTEMPTS: Columns = {

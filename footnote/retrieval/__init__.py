@@ -258,7 +258,7 @@ async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Besi
             if blank or now.asks_as(scope):
                 candidates, has_unknown = await _candidates(session, query, now, vectors, most, enough)
                 if corrected is None:
-                    texts = [f"{each.subject}\n{each.text}" for each in candidates]
+                    texts = [f"{each.subject}\n{each.text}" for each in candidates] if has_unknown else []
                     corrected = await spelling.corrections(session, now, query.text, texts) if has_unknown else ()
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
@@ -299,7 +299,9 @@ async def _candidates(
         fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
-        also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
+        also, has_unknown = (
+            ("", True) if suspects is None else (f"{spelling.ARE_LACKING} AS has_unknown", bool(suspects))
+        )
         vector_searches_total.labels("index" if large else "exact").inc()
     else:
         found = await candidates.found(
@@ -316,9 +318,6 @@ async def _candidates(
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
     told = [each.pop("has_unknown") for each in mapped if also]
     return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(told) if told else has_unknown
-
-
-_UNKNOWN = f"{spelling.ARE_LACKING} AS has_unknown"
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

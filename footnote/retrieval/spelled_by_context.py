@@ -15,7 +15,7 @@ from footnote.text.sentences import stems
 TEXTS = 16  # that are read, the best first
 SHORTEST_COMPARED, SHORTEST_JOINED = 5, 6  # letters
 FEW_MISTAKES, MOST_MISTAKES = 2, 3
-LONG, LONGEST = 8, 12  # letters, from which on so many are forgiven
+LONG, LONGEST = 8, 12  # letters, from which on that many are forgiven
 _INFLECTED = re.compile(r"(?:e?s|e?d|r|y|e)\Z")
 _GLUED = grammar.ENGLISH - {"a", "i"}
 

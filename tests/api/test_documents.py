@@ -19,7 +19,7 @@ STATUS_FIELDS = {
     *("document_id", "job_id", "status", "step", "started_at", "progress", "attempts", "retries", "waiting_for"),
     *("next_attempt_at", "heartbeat_at", "lease_until", "error", "steps"),
 }
-STEP_FIELDS = {"name", "state", "started_at", "finished_at", "attempts", "counts"}
+STEP_FIELDS = {"name", "status", "state", "started_at", "finished_at", "attempts", "counts"}
 
 
 async def test_the_list_pages_newest_first_without_gaps_or_doubles(rt: Runtime, alice: Person) -> None:
@@ -69,7 +69,7 @@ async def test_a_ready_document(rt: Runtime, alice: Person) -> None:
     status = (await alice.client.get(f"/v1/documents/{document_id}/status")).json()
     assert set(status) == STATUS_FIELDS
     assert [step["name"] for step in status["steps"]] == ["chunk", "embed", "upsert"]
-    assert all(set(step) == STEP_FIELDS and step["state"] == "succeeded" for step in status["steps"])
+    assert all(set(step) == STEP_FIELDS and step["status"] == step["state"] == "succeeded" for step in status["steps"])
     assert status["status"] == "ready"
     assert status["waiting_for"] is None
     assert status["next_attempt_at"] is None

@@ -180,17 +180,17 @@ async def test_a_test_says_how_it_went_and_is_sent_once(rt: Runtime, alice: Pers
         tested = await post(alice, made["id"], "test")
         event = Webhook(made["secret"]).verify(receiver.requests[0][2], receiver.requests[0][1])
         assert (event["type"], event["data"]) == ("endpoint.test", {"webhook_endpoint_id": made["id"]})
-        assert (tested["state"], tested["response_status"], tested["payload"]) == ("delivered", 200, event)
+        assert (tested["status"], tested["response_status"], tested["payload"]) == ("delivered", 200, event)
         (attempt,) = tested["history"]
         assert (attempt["number"], attempt["response_status"], attempt["excerpt"]) == (1, 200, "ok")
         refused = await post(alice, made["id"], "test")
-        assert (refused["state"], refused["next_attempt_at"]) == ("failed", None)
+        assert (refused["status"], refused["next_attempt_at"]) == ("failed", None)
         assert await attempt_due(rt) == 0
     excerpt = refused["history"][0]["excerpt"]
     assert excerpt.startswith("[31mно[31m")
     assert len(excerpt.encode()) <= 1000
     unreachable = await post(alice, made["id"], "test")
-    assert (unreachable["state"], unreachable["response_status"]) == ("failed", None)
+    assert (unreachable["status"], unreachable["response_status"]) == ("failed", None)
     assert "ConnectError" in unreachable["history"][0]["error"]
     listed = await get(alice, made["id"], "deliveries", state="failed", limit="1")
     assert [each["id"] for each in listed["data"]] == [unreachable["id"]]
@@ -248,7 +248,7 @@ async def test_a_receiver_that_was_away_for_an_hour_gets_everything_once_when_it
             pass
     ids = [headers["webhook-id"] for _, headers, _ in receiver.requests[away:]]
     assert len(ids) == len(set(ids)) == 6, "what was waiting for later goes out at the first success"
-    assert {each["state"] for each in (await get(alice, made["id"], "deliveries"))["data"]} == {"delivered"}
+    assert {each["status"] for each in (await get(alice, made["id"], "deliveries"))["data"]} == {"delivered"}
     assert (await get(alice, made["id"]))["failing_since"] is None
 
 
@@ -280,7 +280,7 @@ async def test_a_receiver_that_is_gone_is_disabled_and_what_it_missed_can_be_sen
         assert await post(alice, made["id"], "redeliver", since=made["created_at"]) == {"redelivered": 3}
         assert await attempt_due(rt) == 3
         once_more = await post(alice, made["id"], "deliveries", failed[0]["id"], "redeliver")
-        assert once_more["state"] == "pending"
+        assert once_more["status"] == "pending"
         assert await attempt_due(rt) == 1
     ids = [headers["webhook-id"] for _, headers, _ in receiver.requests]
     assert ids.count(failed[0]["id"]) >= 2

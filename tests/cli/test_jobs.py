@@ -9,13 +9,13 @@ from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem,
 STEPS = [
     {
         "name": "chunk",
-        "state": "succeeded",
+        "status": "succeeded",
         "started_at": "2026-11-21T02:00:00Z",
         "finished_at": "2026-11-21T02:00:02.500000Z",
         "attempts": 1,
         "counts": {"pages": 14, "notes": {}, "chunks": 418, "ocr_languages": "", "ocr_pages": 0},
     },
-    {"name": "embed", "state": "waiting", "started_at": None, "finished_at": None, "attempts": 2, "counts": {}},
+    {"name": "embed", "status": "waiting", "started_at": None, "finished_at": None, "attempts": 2, "counts": {}},
 ]
 READY = {"status": "ready", "checks": {"postgres": "ok", "redis": "ok", "store": "ok"}}
 

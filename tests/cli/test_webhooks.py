@@ -22,7 +22,7 @@ def endpoint(**changed: Any) -> dict[str, Any]:
 
 def delivery(**changed: Any) -> dict[str, Any]:
     ended = {"response_status": 200, "error": None, "next_attempt_at": None}
-    return {"id": "whd_1", "event": "document.ready", "state": "delivered", "attempts": 1, **ended, **changed}
+    return {"id": "whd_1", "event": "document.ready", "status": "delivered", "attempts": 1, **ended, **changed}
 
 
 def attempt(**changed: Any) -> dict[str, Any]:
@@ -57,15 +57,15 @@ def test_endpoints_are_made_listed_changed_and_deleted(stub: StubApi, footnote: 
 
 
 def test_deliveries_are_tested_listed_and_sent_again(stub: StubApi, footnote: Footnote) -> None:
-    failed = delivery(state="failed", response_status=None, error="ConnectError: no", history=[attempt(excerpt=None)])
+    failed = delivery(status="failed", response_status=None, error="ConnectError: no", history=[attempt(excerpt=None)])
     stub.on("POST", f"{ONE}/test", Reply(delivery(history=[attempt()])), Reply(failed))
     ran = footnote("webhooks", "test", "whe_1")
     assert (ran.code, ran.out) == (0, "delivered  200  12 ms  fine[31m\n")
     assert footnote("webhooks", "test", "whe_1").code == 1
     stub.on("GET", f"{ONE}/deliveries", Reply({"data": [delivery(), failed], "next_cursor": None}))
-    listed = footnote("webhooks", "deliveries", "whe_1", "--state", "failed").out.splitlines()
+    listed = footnote("webhooks", "deliveries", "whe_1", "--status", "failed").out.splitlines()
     assert listed[2].endswith("  ConnectError: no")
-    assert stub.asked[-1].query["state"] == ["failed"]
+    assert stub.asked[-1].query["status"] == ["failed"]
     stub.on("GET", f"{ONE}/deliveries/whd_1", Reply(delivery(history=[attempt()])))
     assert footnote("webhooks", "deliveries", "whe_1", "whd_1").out.splitlines()[1].split()[-2:] == ["200", "fine[31m"]
     stub.on("POST", f"{ONE}/deliveries/whd_1/redeliver", Reply(delivery(state="pending"), 202))

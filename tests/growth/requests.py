@@ -120,7 +120,8 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "list_webhook_deliveries": [
         ("?limit=1", {}),
         ("?limit=100&cursor=whd_a0000000000000000000000500", {}),
-        *((f"?state={state}", {}) for state in ("pending", "delivered", "failed")),
+        *((f"?status={status}", {}) for status in ("pending", "delivered", "failed")),
+        ("?state=failed", {}),
     ],
     "redeliver_failed_webhooks": [("", {"json": {"since": "2020-01-01T00:00:00Z"}})],
     "get_usage": [("?from=2026-01-01&to=2026-02-01&group=day&group=key&group=model", {})],

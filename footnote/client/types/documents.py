@@ -129,6 +129,7 @@ class StepStatus(Shape):
     """`StepOut` of the API."""
 
     name: str
+    status: Literal["pending", "running", "waiting", "succeeded", "failed"]
     state: Literal["pending", "running", "waiting", "succeeded", "failed"]
     started_at: datetime | None
     finished_at: datetime | None

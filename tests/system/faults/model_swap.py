@@ -147,12 +147,12 @@ class _Swapping:
 
     async def _done(self, share: float) -> bool:
         swap = await self._swap()
-        return bool(swap["state"] != "backfilling" or swap["progress"]["done"] >= share * swap["progress"]["total"])
+        return bool(swap["status"] != "backfilling" or swap["progress"]["done"] >= share * swap["progress"]["total"])
 
     async def _in_state(self, state: str) -> Any:
         async def reached() -> bool:
             await asyncio.sleep(0.2)
-            return bool((await self._swap())["state"] == state)
+            return bool((await self._swap())["status"] == state)
 
         await until(reached, 300, f"the swap is {state}")
         return await self._swap()

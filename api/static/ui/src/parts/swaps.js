@@ -24,12 +24,12 @@ const modelOf = ({ provider, model }) => `${provider}/${model}`;
 function Swap({ swap }) {
   const [failed, setFailed] = useState(null);
   const { done, total } = swap.progress;
-  const working = swap.state === "backfilling" || swap.state === "dropping";
+  const working = swap.status === "backfilling" || swap.status === "dropping";
   const go = (what) => () => swapModel(swap, what).then(() => setFailed(null), setFailed);
   const act = (what) => html`<button type="button" class=${`plain do${what === "switch" ? " again" : ""}`} aria-label=${words.queue.swaps.doTo(what, swap.collection)} onClick=${go(what)}>${words.queue.swaps[what]}</button>`;
   return html`<b>${words.queue.swaps.share(total ? done / total : 1)}</b>
     <span>
-      <${Name} text=${swap.collection} />: ${words.queue.swaps.states[swap.state]}
+      <${Name} text=${swap.collection} />: ${words.queue.swaps.states[swap.status]}
       ${working && html`<progress value=${done} max=${total || 1} aria-label=${swap.collection}></progress>`}
       <small>
         <${Name} text=${modelOf(swap.former)} /> → <${Name} text=${modelOf(swap.next)} />.
@@ -38,5 +38,5 @@ function Swap({ swap }) {
       </small>
       ${failed && html`<${Failure} problem=${failed} />`}
     </span>
-    <span class="acting">${may("write") && ACTIONS[swap.state]?.map(act)}</span>`;
+    <span class="acting">${may("write") && ACTIONS[swap.status]?.map(act)}</span>`;
 }
