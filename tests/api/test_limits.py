@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,7 +24,8 @@ from footnote.tenancy import keys, tenants
 from tests import ROOT
 from tests.api.test_headers import api_with
 from tests.api.test_uploads import BOUNDARY, END, MULTIPART, file_part, part, pieces, refused, stored
-from tests.conftest import Person
+from tests.conftest import Person, new_database, settings_of
+from tests.local_stack.stack_under_test import DEADLINE, free_port
 
 pytestmark = pytest.mark.anyio
 LIMIT = 64 * 1024
@@ -131,17 +131,26 @@ class Server:
         return int(found[1]) * 1024
 
 
-@pytest.fixture
-async def server(settings: Settings, own_database: str, tmp_path: Path) -> AsyncIterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    own = settings.model_copy(update={"database_url": own_database})
+@pytest.fixture(scope="module")
+async def server(
+    migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Server]:
+    async with (
+        new_database(migrated_url) as url,
+        _started(settings_of(url, redis_url, tmp_path_factory.mktemp("limits"))) as server,
+    ):
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def _started(own: Settings) -> AsyncIterator[Server]:
+    port = free_port()
     environment = {
         **os.environ,
-        "DATABASE_URL": own_database,
+        "DATABASE_URL": own.database_url or "",
         "REDIS_URL": own.redis_url or "",
         "STORAGE_URL": own.storage_location,
-        "FOOTNOTE_DATA_DIR": str(tmp_path / "data"),
+        "FOOTNOTE_DATA_DIR": str(own.data_dir),
         "FOOTNOTE_BODY_IDLE_SECONDS": str(IDLE),
         "PORT": str(port),
     }
@@ -160,7 +169,7 @@ async def server(settings: Settings, own_database: str, tmp_path: Path) -> Async
 
 
 async def _until_it_answers(port: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE
     async with httpx2.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx2.TransportError):

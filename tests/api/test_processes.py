@@ -14,7 +14,7 @@ import pytest
 
 from api.serving.server import SAME_PRESS_SECONDS
 from tests import metrics
-from tests.local_stack.stack_under_test import free_port, lives, wait_for
+from tests.local_stack.stack_under_test import DEADLINE, free_port, lives, wait_for
 from tests.programs import Program
 
 pytestmark = pytest.mark.worker
@@ -166,7 +166,7 @@ def test_a_restart_fails_no_request_and_a_stop_lets_requests_end(tmp_path: Path)
             assert api.program.running()
             api.slow.unlink()
             assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
-        assert api.program.wait(60) == 0
+        assert api.program.wait(DEADLINE) == 0
         assert not any(map(lives, pids))
         assert "Traceback" not in api.program.log.read_text()
 
@@ -180,7 +180,7 @@ def test_a_second_signal_ends_all_processes_at_once(tmp_path: Path) -> None:
                 break
             time.sleep(2 * SAME_PRESS_SECONDS)
             api.program.signal(signal.SIGTERM)
-        assert api.program.wait(60) == -signal.SIGTERM
+        assert api.program.wait(DEADLINE) == -signal.SIGTERM
         wait_for(lambda: not any(map(lives, pids)))
 
 
@@ -188,4 +188,4 @@ def test_a_process_that_hangs_is_gone_soon_after_the_drain(tmp_path: Path) -> No
     with Small(tmp_path, drain=0, processes=1) as api, api.begin("/hang"):
         time.sleep(0.5)  # in which the request is read
         api.program.signal(signal.SIGTERM)
-        assert api.program.wait(60) == -signal.SIGALRM
+        assert api.program.wait(DEADLINE) == -signal.SIGALRM

@@ -85,7 +85,7 @@ class System:
         made = [await driving.accept(self.rt, self.tenant, paragraphs(chunks, topic)) for topic in topics]
         return [each.details.job.id for each in made]
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 120) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 300) -> None:
         try:
             async with asyncio.timeout(seconds):
                 while not await condition():

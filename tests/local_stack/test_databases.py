@@ -22,8 +22,10 @@ from tests.local_stack.stack_under_test import lives, wait_for
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("databases")
+def home(stack_directory):
+    directory = stack_directory / "databases"
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +155,12 @@ def test_a_database_that_a_busy_server_does_not_make_is_made_by_the_next_try(ser
         assert server.create_database(), "it is there"
 
 
-def test_an_interrupted_initdb_is_done_again(tmp_path):
-    (tmp_path / "pg18.new").mkdir()
-    (tmp_path / "pg18.new" / "PG_VERSION").write_text("18\n")
-    with running_postgres(tmp_path):
-        assert not (tmp_path / "pg18.new").exists()
+def test_an_interrupted_initdb_is_done_again(stack_directory):
+    home = stack_directory / "interrupted"
+    (home / "pg18.new").mkdir(parents=True)
+    (home / "pg18.new" / "PG_VERSION").write_text("18\n")
+    with running_postgres(home):
+        assert not (home / "pg18.new").exists()
 
 
 def test_another_versions_cluster_is_left_alone(tmp_path):
@@ -168,12 +171,13 @@ def test_another_versions_cluster_is_left_alone(tmp_path):
     assert (tmp_path / "pg18" / "PG_VERSION").read_text() == "16\n"
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path, server):
-    with running_postgres(tmp_path):
+def test_a_server_that_cannot_start_says_why(server):
+    chosen = server.pgdata / "postgresql.conf"
+    before = chosen.read_text()
+    chosen.write_text("no_such_setting = 1\n")
+    with pytest.raises(StackFailed, match="no_such_setting"), running_postgres(server.pgdata.parent):
         pass
-    (tmp_path / "pg18" / "postgresql.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(StackFailed, match="no_such_setting"), running_postgres(tmp_path):
-        pass
+    chosen.write_text(before)
 
 
 def test_valkey_is_ours_alone_and_drops_nothing_silently(tmp_path):

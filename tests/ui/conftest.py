@@ -34,6 +34,7 @@ from typer.testing import CliRunner
 from footnote.cli import app as cli
 from footnote.local_stack.lock import holder
 from tests import ROOT
+from tests.conftest import place_of_databases
 from tests.ui.model import Model, answering
 
 NAMES = (
@@ -169,7 +170,7 @@ def model(scribe: Model) -> Iterator[Model]:
 @pytest.fixture(scope="package")
 def product(browser: Browser, scribe: Model) -> Iterator[Product]:
     """Asked for a browser first, so that nothing is started without one."""
-    directory = Path(tempfile.mkdtemp(prefix="fn-"))
+    directory = Path(tempfile.mkdtemp(prefix="fn-", dir=place_of_databases()))
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

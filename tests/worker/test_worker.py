@@ -92,7 +92,7 @@ class System:
     ports: tuple[int, int]  # of the metrics of both
     collector: Collector  # of their traces
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 90) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 300) -> Job:
         deadline = time.monotonic() + seconds
         while True:
             job = await job_of(self.rt, job_id)
@@ -169,7 +169,7 @@ async def held_up(system: System, topic: str) -> str:
     return accepted.details.job.id
 
 
-async def eventually(condition: Callable[[], Value | None], seconds: float = 60) -> Value:
+async def eventually(condition: Callable[[], Value | None], seconds: float = 300) -> Value:
     """The first true value of the condition."""
     async with asyncio.timeout(seconds):
         while not (value := condition()):
@@ -450,7 +450,7 @@ async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answere
         batch_id = (await question_batches.create(session, items, None)).id
 
     async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             while True:
                 async with system.rt.for_tenant(system.tenant).transaction() as session:
                     found = await question_batches.get(session, batch_id)
