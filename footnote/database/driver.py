@@ -123,16 +123,17 @@ async def transacting(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterat
         yield session
         await _commit(session)
     except BaseException as error:
-        if isinstance(error, asyncio.CancelledError):
-            await _cut_off(session)
-        await asyncio.shield(_rolled_back(session, checked_out))
+        # A task may be cancelled again and again, and the connection must come back to the pool.
+        await asyncio.shield(_rolled_back(session, checked_out, cancelled=isinstance(error, asyncio.CancelledError)))
         raise
     if checked_out is not None:
         await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
 
 
-async def _rolled_back(session: AsyncSession, checked_out: Any) -> None:
+async def _rolled_back(session: AsyncSession, checked_out: Any, *, cancelled: bool) -> None:
     try:
+        if cancelled:
+            await _cut_off(session)
         await session.close()
     finally:
         if checked_out is not None:
@@ -233,8 +234,14 @@ async def lent(bind: AsyncEngine | AsyncConnection) -> AsyncIterator["Connection
     try:
         yield found
     except BaseException as error:
-        if not isinstance(error, Exception):
-            await _ended(found)
+        await asyncio.shield(_given_back(checked_out, cancelled=not isinstance(error, Exception)))
         raise
+    await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+
+
+async def _given_back(checked_out: Any, *, cancelled: bool) -> None:
+    try:
+        if cancelled:
+            await _ended(checked_out.driver_connection)
     finally:
-        await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+        await greenlet_spawn(checked_out.close)
