@@ -6,7 +6,7 @@ connection. It is written by hand, with `$1` for the first value, so a test must
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 STOP_SECONDS = 1.0  # for Postgres to be told that a statement is no longer wanted
-# Transactions that are being rolled back; their callers may have stopped waiting.
+# Connections on their way back to the pool; their callers may have stopped waiting.
 _ending: set["asyncio.Task[None]"] = set()
 # Settings of a transaction whose statements are planned once a connection: to plan what finds rows by keys takes longer
 # than to run it. A plan may be made while the tables are small, or for a tenant with less: the plan that is right for
@@ -116,15 +116,19 @@ async def transacting(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterat
         yield session
         await _commit(session)
     except BaseException as error:
-        # All of it in a task of its own: a caller may be cancelled again while it waits.
         cut_off = isinstance(error, asyncio.CancelledError)
-        ending = asyncio.create_task(_rolled_back(session, checked_out, cut_off=cut_off))
-        _ending.add(ending)
-        ending.add_done_callback(_ending.discard)
-        await asyncio.shield(ending)
+        await _to_its_end(_rolled_back(session, checked_out, cut_off=cut_off))
         raise
     if checked_out is not None:
         await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+
+
+async def _to_its_end(ending: Coroutine[Any, Any, None]) -> None:
+    """In a task of its own: who waits for it may be cancelled again and again."""
+    task = asyncio.create_task(ending)
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+    await asyncio.shield(task)
 
 
 async def _rolled_back(session: AsyncSession, checked_out: Any, *, cut_off: bool) -> None:
@@ -138,7 +142,7 @@ async def _rolled_back(session: AsyncSession, checked_out: Any, *, cut_off: bool
 
 
 async def given_back() -> None:
-    """Waits until transactions that were cancelled have given their connections back, before their pool is closed."""
+    """Waits until what was cancelled has given its connections back, before their pool is closed."""
     loop = asyncio.get_running_loop()
     if pending := [each for each in _ending if each.get_loop() is loop]:
         await asyncio.wait(pending, timeout=2 * STOP_SECONDS)
@@ -238,8 +242,14 @@ async def lent(bind: AsyncEngine | AsyncConnection) -> AsyncIterator["Connection
     try:
         yield found
     except BaseException as error:
-        if not isinstance(error, Exception):
-            await _ended(found)
+        await _to_its_end(_given_back(checked_out, cut_off=not isinstance(error, Exception)))
         raise
+    await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+
+
+async def _given_back(checked_out: Any, *, cut_off: bool) -> None:
+    try:
+        if cut_off:
+            await _ended(checked_out.driver_connection)
     finally:
-        await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+        await greenlet_spawn(checked_out.close)

@@ -233,7 +233,9 @@ async def answers(settings: Settings) -> bool:
             finally:
                 connection.terminate()
     except (DatabaseAway, TimeoutError) as away:
-        return isinstance(away.__cause__, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError)
+        busy = asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError
+        refusing = asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError
+        return isinstance(away.__cause__, (*busy, *refusing))
     except asyncpg.PostgresError:
         return True
     return True

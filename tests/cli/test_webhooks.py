@@ -68,7 +68,7 @@ def test_deliveries_are_tested_listed_and_sent_again(stub: StubApi, footnote: Fo
     assert stub.asked[-1].query["status"] == ["failed"]
     stub.on("GET", f"{ONE}/deliveries/whd_1", Reply(delivery(history=[attempt()])))
     assert footnote("webhooks", "deliveries", "whe_1", "whd_1").out.splitlines()[1].split()[-2:] == ["200", "fine[31m"]
-    stub.on("POST", f"{ONE}/deliveries/whd_1/redeliver", Reply(delivery(state="pending"), 202))
+    stub.on("POST", f"{ONE}/deliveries/whd_1/redeliver", Reply(delivery(status="pending"), 202))
     assert footnote("webhooks", "redeliver", "whe_1", "whd_1").out == "pending\n"
     stub.on("POST", f"{ONE}/redeliver", Reply({"redelivered": 3}, 202))
     assert footnote("webhooks", "redeliver", "whe_1", "--hours", "2").out == "3 redelivered\n"
