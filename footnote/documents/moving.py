@@ -44,7 +44,7 @@ async def move(session: AsyncSession, rt: Runtime, document_id: str, name_or_id:
     family = await _hold_family(session, document_id) if source else []
     if source is None or not family:  # deleted, or its collection is, just now
         raise reading.unknown(document_id)
-    if any(document.collection_id != source.id for document, _ in family):
+    if family[0][0].collection_id != source.id:  # another move was faster
         raise Busy
     ids = [document.id for document, _ in family]
     await _take_names(session, target, [document for document, _ in family])
