@@ -87,5 +87,6 @@ Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_nu
 Name = Annotated[str, BeforeValidator(_cleaned), StringConstraints(min_length=1, max_length=63)]
 Reference = Annotated[str, BeforeValidator(_cleaned), StringConstraints(min_length=1, max_length=512)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Storable = Annotated[Any, BeforeValidator(_json_object)]
+STORABLE = BeforeValidator(_json_object)  # of a type that is not Any
+Storable = Annotated[Any, STORABLE]
 Url = Annotated[str, BeforeValidator(_cleaned), StringConstraints(max_length=2048)]

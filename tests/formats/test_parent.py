@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ import uvloop
 
 from footnote.errors import DocumentRejected, ParserUnavailable
 from footnote.formats import ParsedPage, module_for, paginate
-from footnote.formats.sandbox import frames, process, starting
+from footnote.formats.sandbox import frames, parent, process, starting
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
@@ -304,3 +305,23 @@ async def test_what_a_parser_sends_is_not_trusted(sent: bytes, tmp_path: Path, m
     starting.stop()
     assert error.code == "corrupt_file"
     assert "what it should not" in error.__notes__[0]
+
+
+@pytest.mark.parametrize(("headings", "beside"), [(20, False), (20_000, True)])
+async def test_a_page_with_many_headings_is_made_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headings: int, beside: bool
+) -> None:
+    """It would hold the loop up for seconds, and on a busy machine the worker's lease would end."""
+    path = tmp_path / "many.md"
+    path.write_text("".join(f"{'#' * (n % 6 + 1)} H{n}\n" for n in range(headings)))
+    beside_it: list[bool] = []
+    make = parent._page
+
+    def making(*given: Any) -> ParsedPage:
+        beside_it.append(threading.current_thread() is not threading.main_thread())
+        return make(*given)
+
+    monkeypatch.setattr(parent, "_page", making)
+    (page,) = await pages_of(path, "text/markdown")
+    assert len(page.sections) >= headings
+    assert beside_it == [beside]

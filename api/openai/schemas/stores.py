@@ -8,7 +8,7 @@ from api.openai import anchors, ids
 from api.openai.errors import outward
 from api.openai.schemas.asking import RankingIn
 from api.openai.schemas.common import LenientIn, seconds
-from api.schemas.fields import JsonObject, Plain, Storable
+from api.schemas.fields import STORABLE, JsonObject, Plain
 from api.schemas.questions import QueryText
 from api.schemas.search import OnRequest
 from footnote.collections import expiry
@@ -44,7 +44,7 @@ def _attributes(given: dict[str, Any]) -> dict[str, Any]:
 
 
 Attributes = Annotated[JsonObject, AfterValidator(_attributes)]
-Metadata = Annotated[dict[Key, Text], Storable, Field(max_length=16)]
+Metadata = Annotated[dict[Key, Text], Field(max_length=16), STORABLE]
 
 
 class StaticSizesIn(LenientIn):

@@ -23,6 +23,7 @@ STATUS = struct.Struct(">i")  # of a parser that has ended: negative, the signal
 _LENGTHS = struct.Struct(">QQ")
 _LENGTH = struct.Struct(">I")
 _MOST_AT_ONCE = 1024 * 1024
+LARGE = 64 * 1024  # bytes of a head, to be decoded beside the event loop
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,14 @@ async def read(source: socket.socket, receive: Callable[[socket.socket, int], Aw
 
     Raises ValueError for what is none, or is longer than `most` bytes: a document may have taken the parser over.
     """
+    import asyncio  # the child has no use for it
+
     head_length, body_length = _LENGTHS.unpack(await _exactly(_LENGTHS.size, source, receive))
     if head_length + body_length > most:
         raise ValueError(f"a frame of {head_length + body_length} bytes")
-    head = json.loads(await _exactly(head_length, source, receive))
+    encoded = await _exactly(head_length, source, receive)
+    # Of a page with 200,000 headings it would hold up the loop, and with it the worker's sign of life.
+    head = json.loads(encoded) if head_length < LARGE else await asyncio.to_thread(json.loads, encoded)
     if not isinstance(head, dict):
         raise ValueError("a frame without names")
     return head, await _exactly(body_length, source, receive)

@@ -1,5 +1,6 @@
 """Reading a document in another process, which may fail, hang or be killed without harm."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +12,8 @@ from footnote.formats.sandbox.process import frames_of
 
 if TYPE_CHECKING:
     from footnote.settings import ParseLimits
+
+MANY_SECTIONS = 1_000  # to be made of a page beside the event loop
 
 
 async def read_pages(
@@ -29,11 +32,18 @@ async def read_pages(
     ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
     async with aclosing(frames_of("pages", path, media_type, limits, owner, after=after, **ocr)) as frames:
         async for head, body in frames:
-            sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
-            scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
-            guesses = tuple(Guess(**each) for each in head["guesses"])
-            yield ParsedPage(head["page"], body.decode(), sections, scan, guesses, head["notes"])
-            del head, body, sections, scan
+            is_large = len(head["sections"]) > MANY_SECTIONS
+            page = await asyncio.to_thread(_page, head, body) if is_large else _page(head, body)
+            del head, body
+            yield page
+            del page
+
+
+def _page(head: dict[str, Any], body: bytes) -> ParsedPage:
+    sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
+    scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
+    guesses = tuple(Guess(**each) for each in head["guesses"])
+    return ParsedPage(head["page"], body.decode(), sections, scan, guesses, head["notes"])
 
 
 async def read_files(
