@@ -85,7 +85,9 @@ async def test_mistakes(rt: Runtime, wrong: str, right: str) -> None:
         ("whatis the deadline", "what is the deadline"),  # written as one
         ("which minner", "which miner"),  # another form of it is there
         ("the deffault deadline", "the default deadline"),  # a doubled letter rather than another one
-        ("the specify code", "the specify code"),
+        ("the codex", "the codex"),  # short, and a letter less makes another word
+        ("the DEFALT", "the DEFALT"),  # an abbreviation
+        ("THE DEFALT", "THE default"),
     ],
 )
 async def test_words_that_questions_are_made_of(rt: Runtime, wrong: str, right: str) -> None:
