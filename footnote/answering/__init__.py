@@ -104,11 +104,13 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     timings |= {"retrieve": _since(started), **found.timings}
     of_search = found.reranked, found.rerank_failure, searched, found.searched
     yield Sources(found.hits, *of_search, parts=question.parts, searched_for=found.searched_for)
+    is_free = rt.generator.provider == EXTRACTIVE
     shown = searching.shown(question, found.hits)
+    if is_free:
+        shown = searching.read_alone(question, found.hits, known.candidates)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
     is_enough = gate.supports(found.hits, *least)
-    is_free = rt.generator.provider == EXTRACTIVE
     if not is_enough and not (is_free and gate.nearly_supports(found.hits, *least)):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):

@@ -15,6 +15,7 @@ from footnote.tenancy.usage import UsageEntry
 PASSAGES = 8  # hits a generator sees
 FURTHER_PASSAGES = 4  # for each further part
 MOST_PASSAGES = 16
+READ_ALONE = 16  # passages out of which sentences are chosen without a model
 SURE = 0.8  # the score of a row beside which no other is looked for
 
 
@@ -22,6 +23,17 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
     """The hits that a generator sees."""
     further = max(0, len(question.parts) - 1)
     return hits[: min(PASSAGES + FURTHER_PASSAGES * further, MOST_PASSAGES)]
+
+
+def read_alone(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
+    """The hits that are read without a model: candidates behind them, too, for that costs little.
+
+    Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed.
+    """
+    if question.parts or question.least_relevance or len(hits) < PASSAGES:
+        return shown(question, hits)
+    known = {hit.chunk_id for hit in hits}
+    return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_ALONE]
 
 
 def with_rows(

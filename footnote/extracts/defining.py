@@ -27,6 +27,12 @@ _DOES = (
 _CALLED = r"\b(?:called|termed|named|known as|means|define[ds]? (?:as|an?)|defined as|definition of)\s(?:an?\s|the\s)?"
 _OPEN, _CLOSE = r"(?:\*{1,2}|_{1,2}|`|[\"“‘«„])", r"(?:\*{1,2}|_{1,2}|`|[\"”’»“])"
 _BEGINNING = rf"(?:\A|[.:;]\s|\n)\W{{0,4}}{_ARTICLES[:-2]}?\s?"
+# In "behind the tower are two boats" the tower is not what is explained.
+_NOT_BEHIND = "".join(
+    rf"(?<!\b{before} {article})"
+    for before in ("of", "in", "on", "at", "to", "by", "from", "with", "near", "behind", "under")
+    for article in ("", "the ", "a ", "an ", "each ")
+)
 _ASIDE = r"(?:\s\([^()]{1,40}\))?"
 _STANDS_FOR = (
     r"(?:stands for|is short for|is the abbreviation|is an acronym|steht für|means|bedeutet|signifie|significa"
@@ -55,7 +61,7 @@ def _defining(subject: str, *, doing: bool) -> list[tuple[float, re.Pattern[str]
         (0.9, _CALLED + marked),
         (0.8, rf"{_CALLED}{term}\b"),
         (0.7, rf"{_BEGINNING}(?:{term}\s?|{marked}\s?)[:—–]\s"),
-        (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}{_NOT_DONE}"),
+        (0.6, rf"{_NOT_BEHIND}\b{term}{_ASIDE}\s{_VERBS}{_NOT_DONE}"),
         (0.45, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
         (0.4, rf"\b{term},\s(?:which|an?|the)\s|{marked}"),
     )

@@ -11,7 +11,10 @@ from footnote.text import words
 
 @lru_cache(maxsize=4096)
 def is_word(word: str) -> bool:
-    """Whether it is in the dictionary, or another form of what is."""
+    """Whether it is in the dictionary, or another form of what is, or that with a syllable before it."""
+    prefix = next((each for each in _PREFIXES if word.startswith(each)), "")
+    if len(word) >= len(prefix) + _REST and word[len(prefix) :] in _ranks():
+        return True
     stem = word.removesuffix("e").removesuffix("y")
     if word.endswith("ily"):
         word = word.removesuffix("ily") + "y"
@@ -20,6 +23,8 @@ def is_word(word: str) -> bool:
     return not _ranks().keys().isdisjoint((*forms, *(base for base in bases if not _is_doubled(word, base))))
 
 
+_PREFIXES = ("un", "re", "non", "pre", "dis", "mis", "over", "under", "out")
+_REST = 5  # letters
 _ENDINGS = ("s", "es", "d", "ed", "ing", "ly", "'s")
 
 

@@ -52,7 +52,7 @@ class SpellingContext:
             (away, -count, other)
             for other, count in self._words.items()
             if abs(len(other) - len(word)) <= most and other not in grammar.GRAMMAR and len(other) >= words.SHORTEST
-            if (away := words.distance(word, other)) <= (most if word[0] == other[0] else 1)
+            if (away := words.distance(word, other)) <= (most if word[0] == other[0] and word[-1] == other[-1] else 1)
         ]
         return min(found)[2] if found else None
 

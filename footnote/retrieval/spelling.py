@@ -43,10 +43,15 @@ class Correction:
 
 
 def suspects(question: str) -> list[str]:
-    """The words of the question, as it spells them, that may be misspelt."""
+    """The words of the question, as it spells them, that may be misspelt. Abbreviations in capitals are not."""
     found = dict.fromkeys(question[start:end] for start, end in words.spans(question))
+    found = {each: None for each in found if question.isupper() or not _is_abbreviation(each)}
     asks = misspelt_grammar.asks_what(question)
     return list(islice((each for each in found if each == asks or not _is_word(each.lower())), MOST))
+
+
+def _is_abbreviation(word: str) -> bool:
+    return word.isupper() or (len(word) <= SHORT + 1 and word[1:] != word[1:].lower())
 
 
 def _is_word(word: str) -> bool:
@@ -223,8 +228,8 @@ def _chosen(word: str, near: Sequence[Any], parts: frozenset[str], context: Spel
         (words.distance(word, each), not is_light(word, each), not context.frequency(each), -count, each)
         for each, count in [*near, *also]
     )
-    for away, *_, each in ranked:
-        if _may_be(word, each, away):
+    for away, _, is_elsewhere, _, each in ranked:
+        if _may_be(word, each, away) and not (is_elsewhere and _may_be_another(word, each)):
             return (each,)
     if compound := next(((head, tail) for head, tail in _splits(word) if {head, tail} <= parts), ()):
         return compound
@@ -241,6 +246,12 @@ def _may_be(word: str, other: str, away: int) -> bool:
     if not begin_alike(word, other):
         return False
     return len(word) > SHORT or len(other) > len(word) or sorted(word) == sorted(other)
+
+
+def _may_be_another(word: str, other: str) -> bool:
+    """Whether a short word would lose a letter, or one or two would be replaced: `capex` is no `cape`."""
+    is_cut = len(word) <= SHORT + 1 and len(other) < len(word)
+    return (is_cut or len(other) == len(word)) and not is_light(word, other)
 
 
 def _mistakes(word: str) -> int:

@@ -89,3 +89,17 @@ def test_hits_stay_where_no_candidate_has_the_value() -> None:
         assert searching.with_rows(Question(Query(question)), PROSE[:10], [*PROSE, ROW], PLACES) == PROSE[:10]
     few = [ROW, PROSE[0]]
     assert searching.with_rows(Question(Query(QUESTION)), few, [*PROSE, ROW], PLACES) == few
+
+
+def test_more_than_the_hits_are_read_without_a_model() -> None:
+    question, hits = Question(Query("Who looks after the marketing?")), PROSE[:10]
+    more = [hit(f"more-{number}", "Ada Lund looks after it.") for number in range(20)]
+    assert searching.read_alone(question, hits, [*PROSE, *more]) == [*PROSE, *more[:4]]
+    assert searching.shown(question, hits) == hits[:8]
+
+
+def test_no_more_is_read_where_few_or_strong_hits_are_wanted_or_several_searches_were_made() -> None:
+    question = Question(Query("Who looks after the marketing?"))
+    assert searching.read_alone(question, PROSE[:7], PROSE) == PROSE[:7]
+    assert searching.read_alone(replace(question, least_relevance=0.5), PROSE[:10], PROSE) == PROSE[:8]
+    assert searching.read_alone(replace(question, parts=["Who?", "What?"]), PROSE[:10], PROSE) == PROSE[:10]

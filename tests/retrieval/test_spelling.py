@@ -85,7 +85,10 @@ async def test_mistakes(rt: Runtime, wrong: str, right: str) -> None:
         ("whatis the deadline", "what is the deadline"),  # written as one
         ("which minner", "which miner"),  # another form of it is there
         ("the deffault deadline", "the default deadline"),  # a doubled letter rather than another one
-        ("the specify code", "the specify code"),
+        ("the uncompensated, the UnIt", "the uncompensated, the UnIt"),  # a syllable before a word; an abbreviation
+        ("the codex", "the codex"),  # short, and a letter less makes another word
+        ("the DEFALT", "the DEFALT"),  # an abbreviation
+        ("THE DEFALT", "THE default"),
     ],
 )
 async def test_words_that_questions_are_made_of(rt: Runtime, wrong: str, right: str) -> None:
@@ -101,7 +104,7 @@ async def test_words_that_questions_are_made_of(rt: Runtime, wrong: str, right: 
         ("the stain survival of keepers", "the stain survival of keepers"),
         ("lockeed martn keepers", "lockheed martin keepers"),
         ("when does the light house keep", "when does the light house lighthouse keep"),  # written apart
-        ("the keepers of the hnadkerchiffe", "the keepers of the handkerchief"),  # more than two mistakes
+        ("the keepers of the hnadkerrchieff", "the keepers of the handkerchief"),  # more than two mistakes
         ("the keepers of the omoring", "the keepers of the mooring"),
         ("Is Thet a keeper", "Is Thet a keeper"),  # within a question a capital begins a name
     ],
