@@ -8,6 +8,7 @@ from itertools import zip_longest
 from footnote.answering.cited_text import PageExcerpt
 from footnote.answering.events import Question
 from footnote.extracts import Passage, tables
+from footnote.extracts.question import understood
 from footnote.retrieval import Beside, Hit, SearchResult, search
 from footnote.runtime import Runtime
 from footnote.tenancy.usage import UsageEntry
@@ -28,9 +29,11 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
 def read_alone(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
     """The hits that are read without a model: candidates behind them, too, for that costs little.
 
-    Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed.
+    Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed; nor where
+    any sentence may answer, of which the search knows best.
     """
-    if question.parts or question.least_relevance or len(hits) < PASSAGES:
+    is_one = not question.parts and understood(question.query.text).kind not in ("fact", "yes_no")
+    if not is_one or question.least_relevance or len(hits) < PASSAGES:
         return shown(question, hits)
     known = {hit.chunk_id for hit in hits}
     return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_ALONE]

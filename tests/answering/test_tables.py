@@ -102,4 +102,6 @@ def test_no_more_is_read_where_few_or_strong_hits_are_wanted_or_several_searches
     question = Question(Query("Who looks after the marketing?"))
     assert searching.read_alone(question, PROSE[:7], PROSE) == PROSE[:7]
     assert searching.read_alone(replace(question, least_relevance=0.5), PROSE[:10], PROSE) == PROSE[:8]
+    any_sentence = replace(question, query=Query("The marketing is looked after."))
+    assert searching.read_alone(any_sentence, PROSE[:10], PROSE) == PROSE[:8]
     assert searching.read_alone(replace(question, parts=["Who?", "What?"]), PROSE[:10], PROSE) == PROSE[:10]
