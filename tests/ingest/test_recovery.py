@@ -304,9 +304,9 @@ async def postgres_that_says(code: bytes) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize(
     ("code", "away"),
-    [(b"57P03", True), (b"57P01", True), (b"53300", True), (b"28P01", False), (b"3D000", False)],
+    [*((code, True) for code in (b"57P03", b"57P01", b"53300", b"28P01", b"3D000")), (b"42501", False)],
 )
-async def test_a_server_that_starts_up_stops_or_is_full_counts_as_away(code: bytes, away: bool) -> None:
+async def test_a_server_that_starts_up_stops_is_full_or_refuses_us_counts_as_away(code: bytes, away: bool) -> None:
     async with postgres_that_says(code) as url:
         engine = open_engine(Settings(_env_file=None, database_url=url), pool_size=1)
         with pytest.raises(Exception) as raised:  # noqa: PT011  which of several kinds is the point

@@ -19,6 +19,7 @@ SAMPLES: dict[str, Any] = {
     "attributes": {},
     "bytes": 1,
     "chunk_overlap_tokens": 50,
+    "collection": "default",
     "content": "lamp",
     "days": 1,
     "document_id": "doc_unknown",
