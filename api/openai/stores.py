@@ -1,6 +1,5 @@
 """Vector stores, which are collections under other ids."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,14 +24,13 @@ from api.openai.schemas.stores import (
     VectorStorePatchIn,
     VectorStoreSearchIn,
 )
-from footnote import collections, filters, retrieval
-from footnote.answering import gate
+from footnote import collections, filters
+from footnote.answering import gate, searching
 from footnote.collections import catalog, expiry
 from footnote.documents import deletion, file_batches, file_counts
 from footnote.documents.file_batches import WantedFile
 from footnote.models import Collection
 from footnote.retrieval import Hit, Query, SearchResult
-from footnote.runtime import Runtime
 from footnote.tenancy import usage
 from footnote.tenancy.keys import Principal
 from footnote.tenancy.usage import UsageEntry
@@ -127,7 +125,7 @@ async def search_vector_store(
     async with rt.transaction() as session:
         expiry.check(await collections.find(session, collection_id))
     asked = [_query(each, collection_id, body, caller) for each in body.query]
-    results = await while_connected(request, _all(rt, asked))
+    results = await while_connected(request, searching.at_once(rt, asked))
     spent = [entry for each in results for entry in each.spent]
     await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(asked), *spent)
     best = [each for each in _merged(results) if each[1] >= body.ranking_options.score_threshold]
@@ -147,12 +145,6 @@ def _query(words: str, collection_id: str, body: VectorStoreSearchIn, caller: Pr
         rerank=False if body.ranking_options.ranker == "none" else None,
         key_id=caller.key_id,
     )
-
-
-async def _all(rt: Runtime, asked: Sequence[Query]) -> list[SearchResult]:
-    async with asyncio.TaskGroup() as group:
-        searches = [group.create_task(retrieval.search(rt, each)) for each in asked]
-    return [each.result() for each in searches]
 
 
 def _merged(results: Sequence[SearchResult]) -> list[tuple[Hit, float]]:

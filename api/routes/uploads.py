@@ -51,7 +51,13 @@ _MANY = {name: schema for name, schema in _FIELDS.items() if name != "external_i
 UploadId = Annotated[Plain, Path(max_length=64)]
 
 
-@router.post("/documents", status_code=202, response_model=AcceptedOut, openapi_extra=_form(_FILE, _FIELDS))
+@router.post(
+    "/documents",
+    status_code=202,
+    response_model=AcceptedOut,
+    responses={200: {"model": EstimateOut, "description": "With `dry_run`: what it would take."}},
+    openapi_extra=_form(_FILE, _FIELDS),
+)
 @takes(FILE)
 async def upload_document(
     request: Request,

@@ -9,7 +9,7 @@ from footnote.answering.cited_text import PageExcerpt
 from footnote.answering.events import Question
 from footnote.extracts import Passage, tables
 from footnote.extracts.question import understood
-from footnote.retrieval import Beside, Hit, SearchResult, search
+from footnote.retrieval import Beside, Hit, Query, SearchResult, search
 from footnote.runtime import Runtime
 from footnote.tenancy.usage import UsageEntry
 
@@ -71,14 +71,18 @@ async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult
     """The hits of all parts, the best of each first, no more than are asked for. Raises what `search` raises."""
     if not question.parts:
         return await search(rt, question.query, beside)
+    parts = [replace(question.query, text=part) for part in question.parts]
+    return _together(await at_once(rt, parts, beside), question.query.top_k)
+
+
+async def at_once(rt: Runtime, queries: Sequence[Query], beside: Beside | None = None) -> list[SearchResult]:
+    """The result of each. Raises what `search` raises for one of them; the others are stopped then."""
     try:
         async with asyncio.TaskGroup() as group:
-            searches = [
-                group.create_task(search(rt, replace(question.query, text=part), beside)) for part in question.parts
-            ]
+            searches = [group.create_task(search(rt, query, beside)) for query in queries]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed
-    return _together([each.result() for each in searches], question.query.top_k)
+    return [each.result() for each in searches]
 
 
 def _together(results: Sequence[SearchResult], most: int) -> SearchResult:

@@ -298,24 +298,25 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
     """
     found = await find(session, name_or_id, to_change=True)
     before = (found.chunking, found.language)
-    if "name" in given:
-        _check_name(given["name"])
-        found.name = given["name"]
-    found.title = given.get("title", found.title)
-    if "expires_after_days" in given:
-        found.expires_after_days = given["expires_after_days"]
-        found.last_active_at = found.last_active_at or func.now()
-    if "metadata" in given:
-        found.attributes = metadata.patched(found.attributes, given["metadata"])
-    if "texts" in given:
-        found.attributes = metadata.replaced(found.attributes, given["texts"], str)
-    if given.get("embedding"):
-        await _change_model(session, rt, found, given["embedding"])
-    if given.get("chunking") or given.get("embedding"):
-        now = Chunking(**found.chunking)
-        found.chunking = chunking_settings.chosen(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
-    if "language" in given:
-        found.language = await _language(session, given["language"])
+    with session.no_autoflush:  # a name that is taken is refused where it is written
+        if "name" in given:
+            _check_name(given["name"])
+            found.name = given["name"]
+        found.title = given.get("title", found.title)
+        if "expires_after_days" in given:
+            found.expires_after_days = given["expires_after_days"]
+            found.last_active_at = found.last_active_at or func.now()
+        if "metadata" in given:
+            found.attributes = metadata.patched(found.attributes, given["metadata"])
+        if "texts" in given:
+            found.attributes = metadata.replaced(found.attributes, given["texts"], str)
+        if given.get("embedding"):
+            await _change_model(session, rt, found, given["embedding"])
+        if given.get("chunking") or given.get("embedding"):
+            now, chunking = Chunking(**found.chunking), given.get("chunking") or {}
+            found.chunking = chunking_settings.chosen(rt.settings, embedder_of(rt, found), now, chunking)
+        if "language" in given:
+            found.language = await _language(session, given["language"])
     if (found.chunking, found.language) != before:
         found.review_after = ""
     await _write(session, found)

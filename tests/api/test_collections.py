@@ -163,7 +163,8 @@ async def test_a_refused_change_changes_nothing(alice: Person, given: dict[str, 
 async def test_a_name_can_be_taken_only_once(alice: Person) -> None:
     await made(alice, "one")
     await made(alice, "two")
-    problem(await alice.client.patch(f"{PATH}/two", json={"name": "one"}), 409, "collection_exists")
+    for further in ({}, {"language": "english"}, {"chunking": {"size": 500}}, {"embedding": {"provider": "fake"}}):
+        problem(await alice.client.patch(f"{PATH}/two", json={"name": "one", **further}), 409, "collection_exists")
     assert (await shown(alice, "two"))["name"] == "two"
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from footnote import collections
 from footnote.database.clock import from_now
 from footnote.documents import file_batches, reingestion
+from footnote.errors import Unavailable
 from footnote.models import Collection
 from footnote.operations.consistency import audit
 from tests import driving
@@ -476,6 +477,22 @@ async def test_hits_have_a_score_that_means_something(surface: Surface) -> None:
     refused(await surface.theirs.native.post(path, json={"query": "lamp"}), 404, "not_found")
     for file_id in (*ids, *others):
         await client.files.delete(file_id)
+
+
+@pytest.mark.parametrize("query", ["lamp", ["lamp", "lens"]])
+async def test_a_provider_that_fails_is_told_however_many_queries_there_are(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch, query: Any
+) -> None:
+    store, ids = await store_of(surface, LAMP)
+
+    def away(_texts: Any) -> None:
+        raise Unavailable("provider_unavailable")
+
+    monkeypatch.setattr(surface.rt.embedder, "before", away)
+    answer = await surface.native.post(f"{STORES}/{store}/search", json={"query": query})
+    refused(answer, 503, "provider_unavailable")
+    for file_id in ids:
+        await surface.client.files.delete(file_id)
 
 
 async def test_a_store_that_is_not_used_expires(surface: Surface) -> None:
