@@ -84,6 +84,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "begin_model_swap": _SWAPPING,
     "cancel_job": [{409: "job_finished"}],
     "cancel_query_batch": [{409: "query_batch_finished"}],
+    "check_readiness": [{422: "invalid_request"}],
     "complete_direct_upload": [
         _ONE_FILE,
         *_ACCEPTING,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.downloads import download
@@ -111,6 +111,8 @@ async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) 
 
 
 class DocumentPatch(In):
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     metadata: Annotated[
         JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")
     ] = None

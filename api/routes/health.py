@@ -26,8 +26,7 @@ _AWAY: dict[str, Any] = {
     "description": "Postgres is away or, with `strict`, anything that is needed.",
     "content": {"application/json": {}},
 }
-_UNREADABLE: dict[str, Any] = {"description": "`strict` is not a boolean.", "content": {"application/problem+json": {}}}
-_READINESS: dict[int | str, dict[str, Any]] = {422: _UNREADABLE, 503: _AWAY}
+_READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
 Strict = Annotated[bool, Query(description="Answer 503 also for `degraded`.")]
 
 

@@ -83,8 +83,9 @@ class Shared:
         task.add_done_callback(self._told.discard)
 
     async def drain(self) -> None:
-        """Waits for what was told; each of it has its own limit."""
+        """Waits for what was told; each of it has its own limit, after which its connection is closed."""
         await asyncio.gather(*self._told)
+        await asyncio.sleep(0)
 
     async def _look(self, redis: Redis) -> None:
         """In the background of a request, which does not wait for it."""

@@ -303,7 +303,8 @@ def asked_of(rt: Runtime, embedder: FakeEmbedder) -> tuple[Runtime, EmbeddingSpa
     return replace(rt, embedder=embedder), space
 
 
-async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> None:
+async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(question_vectors, "PATIENCE_SECONDS", 10.0)
     embedder, other = FakeEmbedder(), FakeEmbedder("b")
     rt, space = asked_of(keeping, embedder)
     first = await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
