@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryDirectory
 
 import httpx
 import numpy as np
@@ -44,7 +45,8 @@ def ingest(embeddings: Embeddings, documents: list[str]) -> int:
     splitter = RecursiveCharacterTextSplitter(chunk_size=CHUNK_SIZE, chunk_overlap=CHUNK_OVERLAP)
     texts = [chunk for document in documents for chunk in splitter.split_text(document)]
     embeddings.index(texts)
-    embeddings.save("postgres")
+    with TemporaryDirectory() as folder:  # of its settings; to save commits the rows in Postgres
+        embeddings.save(folder)
     return len(texts)
 
 
