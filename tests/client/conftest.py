@@ -98,11 +98,12 @@ def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
     def make(*replies: Reply, **settings: Any) -> tuple[Client, Scripted]:
         server = Scripted(*replies)
 
-        async def sleep(seconds: float) -> None:
+        async def sleep(_transport: Any, seconds: float) -> None:
             server.pauses.append(seconds)
 
         monkeypatch.setattr("footnote.client.transports.pause", server.pauses.append)
-        monkeypatch.setattr("anyio.sleep", sleep)
+        # Not anyio's own: what an earlier test left in the loop would spin.
+        monkeypatch.setattr("footnote.client.transports.AwaitedTransport.sleep", sleep)
         if request.param == "blocking":
             http = httpx2.Client(transport=httpx2.MockTransport(server))
             return Client(Footnote(URL, "fn_key", http=http, **settings)), server
