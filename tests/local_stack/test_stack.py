@@ -130,13 +130,12 @@ def test_what_dies_is_started_again_and_its_grandchildren_go_with_it(stack):
     stack.services["worker"]["command"] = ["sh", "-c", f"sleep {marker} & echo WARNING: begun; wait"]
     stack.start_and_wait()
     wait_for(lambda: "worker     | WARNING: begun" in stack.said)
-    worker, before = stack.pid("worker"), processes_with(f"sleep\0{marker}")
-    os.kill(worker, signal.SIGKILL)
+    [grandchild] = wait_for(lambda: processes_with(f"sleep\0{marker}"))  # the shell may speak before it is there
+    os.kill(stack.pid("worker"), signal.SIGKILL)
     wait_for(lambda: stack.said.count("worker     | WARNING: begun") == 2)
     assert "worker ended (SIGKILL), starts again in 0.2 s" in stack.said
-    assert len(before) == 1
-    assert not lives(before[0])
-    assert len(processes_with(f"sleep\0{marker}")) == 1
+    assert not lives(grandchild)
+    assert len(wait_for(lambda: processes_with(f"sleep\0{marker}"))) == 1
 
 
 def test_a_required_service_that_cannot_start_ends_the_start(stack):
