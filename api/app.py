@@ -146,7 +146,7 @@ def warm_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
+    """The server gets the Runtime: `api.serving.server` signals to it that the process should stop."""
     _warm(app, settings)
     runtime: Runtime | None = getattr(app.state, "runtime", None)
     if runtime is not None:

@@ -88,12 +88,12 @@ def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
     return stored_problem_body(request_id, vars(error) | {"kind": error.kind})
 
 
-def stored_problem_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
+def stored_problem_body(request_id: str, stored: dict[str, Any]) -> dict[str, Any]:
     """The same from the stored fields of an error."""
-    status = STATUS[told["kind"]]
-    body = _body(request_id, status, told["code"], told["message"], told["fields"])
+    status = STATUS[stored["kind"]]
+    body = _body(request_id, status, stored["code"], stored["message"], stored["fields"])
     if status in (429, 503, 504):
-        body["retry_after"] = math.ceil(told.get("retry_after") or RETRY_SECONDS)
+        body["retry_after"] = math.ceil(stored.get("retry_after") or RETRY_SECONDS)
     return body
 
 
@@ -118,7 +118,7 @@ def error_event(scope: Scope, error: FootnoteError) -> bytes:
 
 
 def openai_body(error: FootnoteError) -> dict[str, Any]:
-    return openai_errors.told(STATUS[error.kind], error.code, error.message, error.fields)
+    return openai_errors.body_of(STATUS[error.kind], error.code, error.message, error.fields)
 
 
 def request_id_of(request: Request) -> str:
@@ -152,11 +152,11 @@ def invalid(error: ValidationError) -> Invalid:
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fields = _fields(error)
-    told = " ".join(each["message"] for each in fields)
+    messages = " ".join(each["message"] for each in fields)
     of_body = any(each["loc"] == ("body",) for each in error.errors())
     content_type = request.headers.get("content-type")
     if any(each["type"] == "json_invalid" for each in error.errors()):
-        code, detail = "invalid_json", f"The body is not JSON: {told}."
+        code, detail = "invalid_json", f"The body is not JSON: {messages}."
     elif of_body and any(each["type"] == "missing" for each in error.errors()):
         code, detail = "invalid_request", "The request has no body: send JSON."
     elif of_body and not hints.is_json(content_type):

@@ -109,11 +109,11 @@ def _record(scope: Scope, exchange: Exchange, seconds: float, span: Any) -> None
     )
 
 
-def log_request(*, route: str | None, caller: Principal | None = None, **told: Any) -> None:
+def log_request(*, route: str | None, caller: Principal | None = None, **fields: Any) -> None:
     """`route` is the template. It is None if there is no such route or the request could not be read."""
     say = log.debug if route in QUIET_ROUTES else log.info
     ids = {"tenant_id": caller and caller.tenant_id, "key_id": caller and caller.key_id}
-    say("request", route=route, **ids, **told)
+    say("request", route=route, **ids, **fields)
 
 
 def _refusal(scope: Scope) -> "_Refused | None":
@@ -269,7 +269,7 @@ def _refuse(refused: _Refused) -> ASGIApp:
         headers = {"Connection": "close"}
         if refused.retry_after:
             headers["Retry-After"] = f"{refused.retry_after:.0f}"
-        told = refusal(scope, refused.status, refused.code, refused.detail, headers=headers)
-        await told(scope, receive, send)
+        response = refusal(scope, refused.status, refused.code, refused.detail, headers=headers)
+        await response(scope, receive, send)
 
     return answer

@@ -48,7 +48,7 @@ RefusalCursor = Annotated[Plain | None, _given, _from("ref" + _ID)]
 def page(
     rows: Sequence[Row], limit: int, render: Callable[[Row], Item], cursor: Callable[[Row], Any] = attrgetter("id")
 ) -> PageOf[Item]:
-    """The first `limit` of the rows. Read `limit + 1` of them: the additional one tells that there is another page."""
+    """The first `limit` of the rows. Read `limit + 1` of them: the additional one means that there is another page."""
     shown = rows[:limit]
     more = str(cursor(shown[-1])) if len(rows) > limit else None
     return PageOf(data=[render(each) for each in shown], next_cursor=more)

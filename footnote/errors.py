@@ -98,8 +98,8 @@ class Invalid(FootnoteError):
 
 
 def in_words(fields: Sequence[dict[str, Any]]) -> str:
-    told = " ".join(_sentence(f"{each['field']}: {each['message']}") for each in fields[:3])
-    return f"{told} And {len(fields) - 3} more." if len(fields) > 3 else told
+    shown = " ".join(_sentence(f"{each['field']}: {each['message']}") for each in fields[:3])
+    return f"{shown} And {len(fields) - 3} more." if len(fields) > 3 else shown
 
 
 def _sentence(said: str) -> str:
@@ -220,7 +220,7 @@ class DatabaseUnfit(DatabaseAway):
         self.remedy, self.why = remedy, why
 
     @property
-    def told(self) -> str:
+    def explanation(self) -> str:
         return f"{self.why} {self.remedy}".strip()
 
 

@@ -131,7 +131,7 @@ class Runtime:
             if busy(error):
                 raise Busy from error
             if isinstance(error, DatabaseUnfit):
-                log.error("database unfit", remedy=error.told)
+                log.error("database unfit", remedy=error.explanation)
                 raise
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])

@@ -112,7 +112,7 @@ def _held(name: str, path: str, given: str | None) -> str:
 
 
 def _refused(name: str, path: str, why: str) -> ValidationError:
-    """As pydantic raises it for a field, so that it is told in the same way."""
+    """As pydantic raises it for a field, so that it is reported in the same way."""
     kind = PydanticCustomError("file", "{why}", {"why": why})
     details = InitErrorDetails(type=kind, loc=(name.upper() + FILE,), input=path)
     return ValidationError.from_exception_data("Settings", [details])

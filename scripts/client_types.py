@@ -100,7 +100,7 @@ def _class(shapes: Json, schema: str, name: str) -> str:
     shape = shapes[schema]
     rows = [f"class {name}(Shape):", *_docstring(schema, shape), ""]
     required = set(shape.get("required", ()))
-    rows += [f"    {each}: {_field(told, each in required)}" for each, told in shape["properties"].items()]
+    rows += [f"    {each}: {_field(subschema, each in required)}" for each, subschema in shape["properties"].items()]
     return "\n".join(rows) + "\n"
 
 
@@ -109,13 +109,13 @@ def _options(schema: str, shape: Json) -> str:
     name, filled_in = OPTIONS.get(schema, (NAMES.get(schema, ""), set()))
     total = "" if schema == "TurnIn" else ", total=False"
     rows = [f"class {name}(TypedDict{total}):", *_docstring(schema, shape), ""]
-    fields = {each: told for each, told in shape["properties"].items() if each not in filled_in}
-    return "\n".join([*rows, *(f"    {each}: {_taken(told)}" for each, told in fields.items())]) + "\n"
+    fields = {each: subschema for each, subschema in shape["properties"].items() if each not in filled_in}
+    return "\n".join([*rows, *(f"    {each}: {_taken(subschema)}" for each, subschema in fields.items())]) + "\n"
 
 
-def _taken(told: Json) -> str:
+def _taken(subschema: Json) -> str:
     """The type of what a caller gives."""
-    return re.sub(r"tuple\[(.+), \.\.\.\]", r"Sequence[\1]", _type(told))
+    return re.sub(r"tuple\[(.+), \.\.\.\]", r"Sequence[\1]", _type(subschema))
 
 
 def _docstring(schema: str, shape: Json) -> Iterator[str]:
@@ -127,9 +127,9 @@ def _docstring(schema: str, shape: Json) -> Iterator[str]:
         yield '    """'
 
 
-def _field(told: Json, required: bool) -> str:
+def _field(subschema: Json, required: bool) -> str:
     """The type, and the value if the server does not send it."""
-    kind, default = _type(told), told.get("default")
+    kind, default = _type(subschema), subschema.get("default")
     if required:
         return kind
     if kind.startswith("tuple["):
@@ -139,20 +139,20 @@ def _field(told: Json, required: bool) -> str:
     return f'{kind} = "{default}"' if isinstance(default, str) else f"{kind} = {default}"
 
 
-def _type(told: Json) -> str:
-    if "$ref" in told:
-        return NAMES.get(told["$ref"].rpartition("/")[2], "Json")
-    if several := told.get("anyOf") or told.get("oneOf"):
+def _type(subschema: Json) -> str:
+    if "$ref" in subschema:
+        return NAMES.get(subschema["$ref"].rpartition("/")[2], "Json")
+    if several := subschema.get("anyOf") or subschema.get("oneOf"):
         return " | ".join(dict.fromkeys(map(_type, several)))
-    if values := told.get("enum"):
+    if values := subschema.get("enum"):
         listed = ", ".join(f'"{each}"' for each in values)
         if len(listed) < LONGEST_LIST:
             return f"Literal[{listed}]"
         lines = listed if len(listed) <= LONGEST_LINE - 8 else listed.replace(", ", ",\n        ") + ","
         return f"Literal[\n        {lines}\n    ]"
-    if told.get("format") == "date-time":
+    if subschema.get("format") == "date-time":
         return "datetime"
-    if told["type"] == "array":
-        return f"tuple[{_type(told['items'])}, ...]"
-    of = told.get("additionalProperties")
-    return f"dict[str, {_type(of)}]" if isinstance(of, dict) else SIMPLE[told["type"]]
+    if subschema["type"] == "array":
+        return f"tuple[{_type(subschema['items'])}, ...]"
+    of = subschema.get("additionalProperties")
+    return f"dict[str, {_type(of)}]" if isinstance(of, dict) else SIMPLE[subschema["type"]]

@@ -55,8 +55,8 @@ def dump(python: Path, code: Path, commit: str, releases: Path, port: int = 1873
         try:
             with _api(data_dir, port) as api:
                 answers = asyncio.run(_fill(api, holder(data_dir)["database_url"]))
-                told = {"version": str(_call(api, "GET", "/healthz")["version"]), "commit": commit} | answers
-            return asyncio.run(_store(data_dir, releases, told))
+                manifest = {"version": str(_call(api, "GET", "/healthz")["version"]), "commit": commit} | answers
+            return asyncio.run(_store(data_dir, releases, manifest))
         finally:
             up.send_signal(signal.SIGTERM)
             up.wait(60)
@@ -139,10 +139,10 @@ def _settle(api: httpx2.Client) -> None:
     raise SystemExit("The documents are not ready.")
 
 
-async def _store(data_dir: Path, releases: Path, told: dict[str, Any]) -> Path:
+async def _store(data_dir: Path, releases: Path, manifest: dict[str, Any]) -> Path:
     url = holder(data_dir)["database_url"]
     revision = await _revision(url)
-    target = releases / f"{told['version']}-{revision}"
+    target = releases / f"{manifest['version']}-{revision}"
     target.mkdir(parents=True, exist_ok=True)
     # Not the hashes of keys: a test makes its own.
     secrets = ("--exclude-table-data=api_key", "--exclude-table-data=signing_key")
@@ -151,7 +151,7 @@ async def _store(data_dir: Path, releases: Path, told: dict[str, Any]) -> Path:
     await asyncio.to_thread(subprocess.run, command, check=True)
     with tarfile.open(target / "objects.tar.gz", "w:gz") as tar:
         tar.add(data_dir / "objects", arcname=".")
-    about = json.dumps(told | {"revision": revision}, indent=1, ensure_ascii=False)
+    about = json.dumps(manifest | {"revision": revision}, indent=1, ensure_ascii=False)
     (target / "release.json").write_text(about + "\n")
     return target
 

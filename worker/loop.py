@@ -2,8 +2,8 @@
 
 A loop per task would break pooled connections at the second task and cost several times as much.
 
-A worker that is asked to stop waits for its steps (Celery's warm shutdown); a pipe tells the pool's processes, which
-then give their steps back.
+A worker that is asked to stop waits for its steps (Celery's warm shutdown); a pipe signals that to the processes of the
+pool, which then give their steps back.
 """
 
 import asyncio

@@ -24,14 +24,14 @@ _REFUSAL = {
 
 
 def describe(version: str, routes: list[APIRoute]) -> dict[str, Any]:
-    told = get_openapi(
+    generated = get_openapi(
         title="Footnote for OpenAI's clients",
         version=version,
         description=INTRODUCTION,
         routes=routes,
         separate_input_output_schemas=False,
     )
-    document = copy.deepcopy(told)
+    document = copy.deepcopy(generated)
     components = document.setdefault("components", {})
     schema = RefusalOut.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"] = {**components.get("schemas", {}), **schema.pop("$defs"), RefusalOut.__name__: schema}

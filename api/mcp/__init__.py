@@ -42,7 +42,7 @@ class McpEndpoint:
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = self.route  # for metrics and log, as FastAPI's own routes tell it
+        scope["route"] = self.route  # for metrics and log, as FastAPI's own routes set it
         request = Request(scope, receive)
         if request.method != "POST":  # the SDK would hold a GET open for as long as its client lives
             raise HTTPException(405, headers={"Allow": "POST"})
@@ -62,13 +62,13 @@ class McpEndpoint:
     def _refused(self, request: Request, error: FootnoteError) -> Response:
         """With an issuer, the answer says where to learn how to get a token (RFC 9728, section 5.1)."""
         answer = of_error(request.scope, error)
-        told = []
+        parameters = []
         if isinstance(error, Forbidden):
-            told.append('error="insufficient_scope"')
+            parameters.append('error="insufficient_scope"')
         if self._settings.oidc_issuer:
-            told += [f'resource_metadata="{links.absolute(_METADATA + PATH)}"', 'scope="read"']
-        if told or answer.status_code == 401:
-            answer.headers["WWW-Authenticate"] = f"Bearer {', '.join(told)}".rstrip()
+            parameters += [f'resource_metadata="{links.absolute(_METADATA + PATH)}"', 'scope="read"']
+        if parameters or answer.status_code == 401:
+            answer.headers["WWW-Authenticate"] = f"Bearer {', '.join(parameters)}".rstrip()
         return answer
 
     async def _served(self) -> ASGIApp:
@@ -148,13 +148,13 @@ async def closing(app: FastAPI) -> AsyncIterator[None]:
 def _resource(issuer: str) -> Any:
     async def protected_resource() -> JSONResponse:
         """Which issuer's tokens are taken (RFC 9728, section 2). Pages of all origins may read it."""
-        told = {
+        metadata = {
             "resource": links.absolute(PATH),
             "authorization_servers": [issuer],
             "scopes_supported": list(_SCOPES),
             "bearer_methods_supported": ["header"],
             "resource_name": "Footnote",
         }
-        return JSONResponse(told, headers={"Access-Control-Allow-Origin": "*"})
+        return JSONResponse(metadata, headers={"Access-Control-Allow-Origin": "*"})
 
     return protected_resource

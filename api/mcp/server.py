@@ -144,7 +144,7 @@ class _Handlers:
         if tool is None or not _may(caller, tool):
             mcp_calls_total.labels("unknown", "error").inc()
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:64]!r}.")
-        call = ToolCall(rt, caller, _Progress(ctx).tell)
+        call = ToolCall(rt, caller, _Progress(ctx).report)
         outcome = "cancelled"
         try:
             result = await in_own_task(_called(request, tool, call, params.arguments or {}))
@@ -182,15 +182,15 @@ def _may(caller: Principal, tool: McpTool) -> bool:
 
 
 class _Progress:
-    """Tells the client, if it asked to be told, that a call goes on; each time with a higher number."""
+    """Reports progress of a call to the client, if it asked for that; each time with a higher number."""
 
     def __init__(self, ctx: Context) -> None:
         self._session = ctx.session
-        self._told = 0
+        self._reports = 0
 
-    async def tell(self, message: str) -> None:
-        self._told += 1
-        await self._session.report_progress(self._told, message=message)
+    async def report(self, message: str) -> None:
+        self._reports += 1
+        await self._session.report_progress(self._reports, message=message)
 
 
 async def _called(request: Request, tool: McpTool, call: ToolCall, given: dict[str, Any]) -> CallToolResult:

@@ -30,12 +30,12 @@ from footnote.tenancy.keys import Principal
 from footnote.tenancy.usage import UsageEntry
 
 COLLECTIONS = 100  # in one page of their list
-PROGRESS_CHARACTERS = 200  # of an answer, after which progress is told
+PROGRESS_CHARACTERS = 200  # of an answer, after which progress is reported
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call of a tool: for whom, and how to tell the client that it goes on."""
+    """A call of a tool: for whom, and how to report progress to the client."""
 
     rt: Runtime
     caller: Principal

@@ -36,14 +36,14 @@ class AskedWords:
 
 def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
     """From role and content of each message; the last one of the user is the question. Raises Invalid about `param`."""
-    told = [Turn(role, text_of(content, f"{param}.{place}.content")) for place, (role, content) in enumerate(messages)]
-    last = max((place for place, turn in enumerate(told) if turn.role == "user"), default=None)
+    turns = [Turn(role, text_of(content, f"{param}.{index}.content")) for index, (role, content) in enumerate(messages)]
+    last = max((index for index, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
         raise wrong(param, "There is no message of the user to answer.")
-    history = [turn for turn in told[:last] if turn.role in ("user", "assistant") and turn.content]
-    instructions = [turn.content for turn in told if turn.role in INSTRUCTING and turn.content]
-    words = checked(told[last].content, param if len(told) == 1 else f"{param}.{last}.content")
-    return AskedWords(words, recent(history), instructions, told)
+    history = [turn for turn in turns[:last] if turn.role in ("user", "assistant") and turn.content]
+    instructions = [turn.content for turn in turns if turn.role in INSTRUCTING and turn.content]
+    words = checked(turns[last].content, param if len(turns) == 1 else f"{param}.{last}.content")
+    return AskedWords(words, recent(history), instructions, turns)
 
 
 def checked(words: str, param: str) -> str:
@@ -61,7 +61,7 @@ def text_of(content: Any, param: str) -> str:
         return clean(content or "").strip()
     if not isinstance(content, list):
         raise wrong(param, f"Invalid value for '{param}': expected a string or a list of parts.")
-    return "\n".join(_text(part, f"{param}.{place}") for place, part in enumerate(content)).strip()
+    return "\n".join(_text(part, f"{param}.{index}") for index, part in enumerate(content)).strip()
 
 
 def _text(part: Any, param: str) -> str:
@@ -83,16 +83,16 @@ def recent(turns: Sequence[Turn]) -> list[Turn]:
     return newest[::-1]
 
 
-def question_of(rt: Runtime, asked: AskingIn, told: AskedWords, caller: Principal) -> Question:
+def question_of(rt: Runtime, asked: AskingIn, conversation: AskedWords, caller: Principal) -> Question:
     """Raises Invalid, and NotFound for a model that is no collection."""
     for param, refused in asked.refusals().items():
         if refused:
             raise unsupported(param, f"'{param}' asks for something that answers from documents cannot have.")
     searches = [(place, tool.search) for place, tool in enumerate(asked.tools) if tool.search is not None]
     return Question(
-        query=_looking_for(told.words, searches, asked.model, caller),
-        history=told.history,
-        system_prompt="\n\n".join(told.instructions) or None,
+        query=_looking_for(conversation.words, searches, asked.model, caller),
+        history=conversation.history,
+        system_prompt="\n\n".join(conversation.instructions) or None,
         model=asked.model if asked.model in models.writers(rt) else None,
         temperature=asked.temperature,
         max_tokens=asked.most_tokens,

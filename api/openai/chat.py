@@ -24,8 +24,8 @@ router = new_router()
 @router.post("/chat/completions", response_model=CompletionOut, responses=STREAMED)
 async def create_chat_completion(body: ChatIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer the last message of the user from documents; the footnotes are annotations."""
-    told = asking.said([(each.role, each.content) for each in body.messages], "messages")
-    events = asking.answered(answering.answer(rt, asking.question_of(rt, body, told, caller)), body)
+    conversation = asking.said([(each.role, each.content) for each in body.messages], "messages")
+    events = asking.answered(answering.answer(rt, asking.question_of(rt, body, conversation, caller)), body)
     answer = ChatAnswer(body.model, has_reader=rt.settings.ui == "on", with_usage=body.stream_options.include_usage)
     return await respond(request, events, answer, stream=body.stream)
 
@@ -42,7 +42,7 @@ class ChatAnswer:
         self.usage = usage_of(Usage(0, 0))
 
     async def frame(self, event: answering.Event) -> bytes:
-        return b"".join(format_sse_event(data_str=each) for each in self._told(event))
+        return b"".join(format_sse_event(data_str=each) for each in self._chunks(event))
 
     def failed(self, error: FootnoteError) -> bytes:
         return errors.event(openai_body(error))
@@ -53,7 +53,7 @@ class ChatAnswer:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self.usage}
 
-    def _told(self, event: answering.Event) -> list[str]:
+    def _chunks(self, event: answering.Event) -> list[str]:
         match event:
             case Sources():
                 return [self._chunk({"role": "assistant", "content": ""})]
@@ -69,11 +69,11 @@ class ChatAnswer:
     def _end(self, done: Done) -> list[str]:
         self.finish_reason = "length" if done.truncated else "stop"
         self.usage = usage_of(done.usage)
-        told = [self._chunk({"annotations": self.annotations})] if self.annotations else []
-        told.append(self._chunk({}, self.finish_reason))
+        chunks = [self._chunk({"annotations": self.annotations})] if self.annotations else []
+        chunks.append(self._chunk({}, self.finish_reason))
         if self._with_usage:
-            told.append(written({**self._chunk_head, "choices": [], "usage": self.usage}))
-        return [*told, "[DONE]"]
+            chunks.append(written({**self._chunk_head, "choices": [], "usage": self.usage}))
+        return [*chunks, "[DONE]"]
 
     @property
     def _chunk_head(self) -> Json:
@@ -86,8 +86,8 @@ class ChatAnswer:
 
     def _annotation(self, citation: Citation) -> Json:
         start, end = marked(self.text, citation.marker)
-        told = {"title": citation.filename, "start_index": start, "end_index": end}
-        cited = anchors.of_citation(citation, has_reader=self._has_reader) | told
+        location = {"title": citation.filename, "start_index": start, "end_index": end}
+        cited = anchors.of_citation(citation, has_reader=self._has_reader) | location
         return {"type": "url_citation", "url_citation": cited}
 
 

@@ -39,7 +39,7 @@ async def create_embeddings(body: EmbeddingsIn, request: Request, rt: RuntimeDep
     texts = await asyncio.to_thread(_texts, body.input)  # megabytes of text take tens of milliseconds
     embedder = await _embedder(rt, body.model)
     vectors, tokens = await while_connected(request, _embedded(rt, embedder, texts, body.dimensions, caller.key_id))
-    encoded = await asyncio.to_thread(_told, body, vectors, tokens)
+    encoded = await asyncio.to_thread(_body, body, vectors, tokens)
     return Response(encoded, media_type="application/json")
 
 
@@ -84,7 +84,7 @@ async def _embedded(
     return [vectors[place] for place in range(len(texts))], tokens
 
 
-def _told(body: EmbeddingsIn, vectors: list["NDArray[np.float32]"], tokens: int) -> bytes:
+def _body(body: EmbeddingsIn, vectors: list["NDArray[np.float32]"], tokens: int) -> bytes:
     data = [
         {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
         for index, vector in enumerate(vectors)

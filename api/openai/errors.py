@@ -37,10 +37,10 @@ def refusal(
     """
     status = STATUS.get(status, status)
     lasting = {"x-should-retry": "false"} if status in (409, 502) else {}
-    return JSONResponse(told(status, code, message, fields), status, {**(headers or {}), **lasting})
+    return JSONResponse(body_of(status, code, message, fields), status, {**(headers or {}), **lasting})
 
 
-def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def body_of(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The body. `param` is the first wrong member, without the place that it came from."""
     param = _param(fields[0]["field"]) if fields and code != "invalid_json" else None
     message = outward(message)
@@ -81,7 +81,7 @@ def missing(param: str) -> Invalid:
 
 
 def unsupported(param: str, message: str) -> Invalid:
-    """What a client asks for and would miss without being told."""
+    """What a client asks for and would miss if it were ignored."""
     return wrong(param, message, "unsupported_parameter")
 
 

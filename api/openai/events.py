@@ -41,8 +41,8 @@ class ResponseAnswer:
                 return self._done(event)
 
     def failed(self, error: FootnoteError) -> bytes:
-        told = openai_body(error)["error"]
-        self._state.status, self._state.error = "failed", {name: told[name] for name in ("code", "message")}
+        body = openai_body(error)["error"]
+        self._state.status, self._state.error = "failed", {name: body[name] for name in ("code", "message")}
         frame = self._event("error", **self._state.error, param=None)
         return frame + self._event("response.failed", response=self.whole)
 
@@ -66,8 +66,8 @@ class ResponseAnswer:
 
     def _cited(self, citation: Citation) -> bytes:
         self._state.citations.append(citation)
-        told = {"annotation_index": len(self._state.citations) - 1, "annotation": self._state.annotation(citation)}
-        return self._in_part("response.output_text.annotation.added", **told)
+        fields = {"annotation_index": len(self._state.citations) - 1, "annotation": self._state.annotation(citation)}
+        return self._in_part("response.output_text.annotation.added", **fields)
 
     def _done(self, done: Done) -> bytes:
         state = self._state
@@ -89,11 +89,11 @@ class ResponseAnswer:
     def _item(self, step: str, place: int, item: Json) -> bytes:
         return self._event(f"response.output_item.{step}", output_index=place, item=item)
 
-    def _in_part(self, kind: str, **told: Any) -> bytes:
+    def _in_part(self, kind: str, **fields: Any) -> bytes:
         """An event about the text of the message."""
-        return self._event(kind, item_id=self._state.message_id, output_index=MESSAGE, content_index=0, **told)
+        return self._event(kind, item_id=self._state.message_id, output_index=MESSAGE, content_index=0, **fields)
 
-    def _event(self, kind: str, **told: Any) -> bytes:
-        body = {"type": kind, "sequence_number": self._number, **told}
+    def _event(self, kind: str, **fields: Any) -> bytes:
+        body = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
         return format_sse_event(event=kind, data_str=written(body))

@@ -25,11 +25,11 @@ router = new_router()
 OF_STORE = "/vector_stores/{vector_store_id}/file_batches"
 
 
-async def _told(session: AsyncSession, batch: FileBatch, response: Response) -> FileBatchOut:
-    told = FileBatchOut.of(batch, await file_counts.of_batch(session, batch.id))
-    if told.status == "in_progress":
+async def _rendered(session: AsyncSession, batch: FileBatch, response: Response) -> FileBatchOut:
+    rendered = FileBatchOut.of(batch, await file_counts.of_batch(session, batch.id))
+    if rendered.status == "in_progress":
         ask_again(response)
-    return told
+    return rendered
 
 
 @router.post(OF_STORE, response_model=FileBatchOut)
@@ -68,7 +68,7 @@ async def get_file_batch(
     """Get a batch, with the counts of its files."""
     async with rt.transaction() as session:
         batch = await file_batches.get(session, ids.collection_id(vector_store_id), batch_id)
-        return await _told(session, batch, response)
+        return await _rendered(session, batch, response)
 
 
 @router.post(OF_STORE + "/{batch_id}/cancel")
@@ -79,7 +79,7 @@ async def cancel_file_batch(
     """Cancel what has not ended of a batch. Completed files stay."""
     async with rt.transaction() as session:
         batch = await file_batches.cancel(session, ids.collection_id(vector_store_id), batch_id)
-        return await _told(session, batch, response)
+        return await _rendered(session, batch, response)
 
 
 @router.get(OF_STORE + "/{batch_id}/files")
@@ -97,17 +97,17 @@ async def list_file_batch_files(
         collection = await collections.find(session, ids.collection_id(vector_store_id))
         batch = await file_batches.get(session, collection.id, batch_id)
         found = await file_batches.list_items(session, batch_id, filter)
-    told = {
+    rendered = {
         item.file_id: VectorStoreFileOut.of(details, collection)
         if details
         else VectorStoreFileOut.of_item(item, batch, collection)
         for item, details in found
     }
-    return _page(part, told)
+    return _page(part, rendered)
 
 
-def _page(part: Window, told: dict[str, VectorStoreFileOut]) -> ListOf[VectorStoreFileOut]:
+def _page(part: Window, rendered: dict[str, VectorStoreFileOut]) -> ListOf[VectorStoreFileOut]:
     low, high = part.between["low"], part.between["high"]
-    within = [own for own in told if (low is None or own > low) and (high is None or own < high)]
+    within = [own for own in rendered if (low is None or own > low) and (high is None or own < high)]
     ordered = sorted(within, reverse=part.descends)
-    return part.page(ordered[: part.limit + 1], lambda own: told[own])
+    return part.page(ordered[: part.limit + 1], lambda own: rendered[own])

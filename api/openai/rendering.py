@@ -20,7 +20,7 @@ class Rendering(Protocol):
     """An answer that grows with each event."""
 
     async def frame(self, event: answering.Event) -> bytes:
-        """What is streamed of the event; empty if it is told later."""
+        """What is streamed of the event; empty if that is sent later."""
         ...
 
     def failed(self, error: FootnoteError) -> bytes:
@@ -55,8 +55,8 @@ async def _collected(events: AsyncGenerator[answering.Event, None], rendering: R
     return rendering.whole
 
 
-def written(told: Any) -> str:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+def written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def marked(text: str, marker: int) -> tuple[int, int]:

@@ -81,17 +81,17 @@ class ResponseState:
         return {"type": "output_text", "text": self.text, "annotations": annotations, "logprobs": []}
 
     def annotation(self, citation: Citation) -> Json:
-        told = {
+        annotation = {
             "type": "file_citation",
             "file_id": self.file_ids[citation.document_id],
             "filename": citation.filename,
             "index": marked(self.text, citation.marker)[0],
         }
-        return told | anchors.of_citation(citation, has_reader=self.has_reader)
+        return annotation | anchors.of_citation(citation, has_reader=self.has_reader)
 
     def _result(self, hit: Json) -> Json:
-        told = {"file_id": self.file_ids[hit["document_id"]], "attributes": anchors.attributes(hit["metadata"])}
-        return told | {name: hit[name] for name in ("filename", "score", "text", *PLACE)}
+        result = {"file_id": self.file_ids[hit["document_id"]], "attributes": anchors.attributes(hit["metadata"])}
+        return result | {name: hit[name] for name in ("filename", "score", "text", *PLACE)}
 
     @property
     def search_id(self) -> str:

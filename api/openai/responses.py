@@ -44,13 +44,13 @@ SPEAKING = (*ASKING, "assistant")
 async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer a question from documents, after an earlier response if `previous_response_id` names one."""
     repeated = await _repeated(rt, body)
-    told = asking.said(_messages(body.input, repeated), "input")
+    conversation = asking.said(_messages(body.input, repeated), "input")
     before = await _before(rt, body.previous_response_id)
-    question = asking.question_of(rt, body, _instructed(told, body.instructions), caller)
+    question = asking.question_of(rt, body, _instructed(conversation, body.instructions), caller)
     new = NewResponse(
         id=new_id("resp"),
         model=body.model,
-        request=_stored(body, told),
+        request=_stored(body, conversation),
         previous_id=body.previous_response_id,
         document_ids=[each for row in repeated.values() for each in row.document_ids],
     )
@@ -64,7 +64,7 @@ async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, ca
         has_reader=rt.settings.ui == "on",
         shows_results=body.shows_results,
     )
-    answer = ResponseAnswer(rt, state, told.words)
+    answer = ResponseAnswer(rt, state, conversation.words)
     return await respond(request, asking.answered(events, body), answer, stream=body.stream)
 
 
@@ -177,13 +177,13 @@ def _referred(item_id: str, repeated: dict[str, StoredResponse]) -> tuple[str, A
     return "assistant", response_state.stored(row, has_reader=False, shows_results=False).text
 
 
-def _instructed(told: AskedWords, instructions: str | None) -> AskedWords:
-    return replace(told, instructions=[*filter(None, [instructions]), *told.instructions])
+def _instructed(conversation: AskedWords, instructions: str | None) -> AskedWords:
+    return replace(conversation, instructions=[*filter(None, [instructions]), *conversation.instructions])
 
 
-def _stored(body: ResponseIn, told: AskedWords) -> Json:
+def _stored(body: ResponseIn, conversation: AskedWords) -> Json:
     """What is stored of a request. Answers that it repeats are not: they may hold text of documents."""
-    said = [{"role": turn.role, "text": turn.content} for turn in told.turns if turn.role in ASKING]
+    said = [{"role": turn.role, "text": turn.content} for turn in conversation.turns if turn.role in ASKING]
     return {
         **body.model_dump(include=set(ECHOED)),
         "temperature": 1.0 if body.temperature is None else body.temperature,

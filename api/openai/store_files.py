@@ -33,13 +33,13 @@ async def _found(session: AsyncSession, vector_store_id: str, file_id: str) -> D
     return await files.in_collection(session, ids.collection_id(vector_store_id), ids.own_file_id(file_id))
 
 
-async def _told(
+async def _rendered(
     session: AsyncSession, details: DocumentDetails, response: Response | None = None
 ) -> VectorStoreFileOut:
-    told = VectorStoreFileOut.of(details, await collections.find(session, details.document.collection_id))
-    if response and told.status == "in_progress":
+    rendered = VectorStoreFileOut.of(details, await collections.find(session, details.document.collection_id))
+    if response and rendered.status == "in_progress":
         ask_again(response)
-    return told
+    return rendered
 
 
 @router.post(OF_STORE, response_model=VectorStoreFileOut)
@@ -61,7 +61,7 @@ async def attach_file(
 
     async def attach(session: AsyncSession) -> tuple[VectorStoreFileOut, str]:
         details = (await files.attach(session, rt, file_id, collection_id, **about)).details
-        return await _told(session, details), details.document.id
+        return await _rendered(session, details), details.document.id
 
     async with rt.alone("upload", collection_id, file_id):
         return await once(rt, key, {"path": request.url.path, **body.model_dump()}, attach)
@@ -85,7 +85,7 @@ async def get_vector_store_file(
 ) -> VectorStoreFileOut:
     """Get a file of a vector store, with the status of its ingestion."""
     async with rt.transaction() as session:
-        return await _told(session, await _found(session, vector_store_id, file_id), response)
+        return await _rendered(session, await _found(session, vector_store_id, file_id), response)
 
 
 @router.post(OF_STORE + "/{file_id}")
@@ -103,7 +103,7 @@ async def update_vector_store_file(
         document_id = (await _found(session, vector_store_id, file_id)).document.id
         await documents.replace_metadata(session, document_id, body.attributes)
         session.expire_all()
-        return await _told(session, await documents.get(session, document_id), response)
+        return await _rendered(session, await documents.get(session, document_id), response)
 
 
 @router.delete(OF_STORE + "/{file_id}")

@@ -38,17 +38,17 @@ from footnote.tenancy.usage import UsageEntry
 router = new_router()
 
 
-async def _told(session: AsyncSession, found: Sequence[Collection]) -> dict[str, VectorStoreOut]:
+async def _rendered(session: AsyncSession, found: Sequence[Collection]) -> dict[str, VectorStoreOut]:
     counts = await file_counts.of_collections(session, [each.id for each in found])
     return {each.id: VectorStoreOut.of(each, counts[each.id]) for each in found}
 
 
 async def _one(session: AsyncSession, response: Response, collection_id: str) -> VectorStoreOut:
     found = await collections.find(session, collection_id)
-    told = (await _told(session, [found]))[found.id]
-    if told.status == "in_progress":
+    rendered = (await _rendered(session, [found]))[found.id]
+    if rendered.status == "in_progress":
         ask_again(response)
-    return told
+    return rendered
 
 
 @router.post("/vector_stores", response_model=VectorStoreOut)
@@ -64,7 +64,7 @@ async def create_vector_store(
         made = (await collections.create(session, rt, given)).collection
         if wanted:
             await file_batches.begin(session, made.id, wanted)
-        return (await _told(session, [made]))[made.id], None
+        return (await _rendered(session, [made]))[made.id], None
 
     return await once(rt, key, {"path": request.url.path, **body.model_dump()}, create)
 
@@ -75,8 +75,8 @@ async def list_vector_stores(rt: RuntimeDep, caller: Reader, asked: Windowed) ->
     part = asked.inner(ids.collection_id)
     async with rt.transaction() as session:
         found = (await session.scalars(part.of(catalog.visible(session), Collection.id))).all()
-        told = await _told(session, found)
-    return part.page(found, lambda each: told[each.id])
+        rendered = await _rendered(session, found)
+    return part.page(found, lambda each: rendered[each.id])
 
 
 @router.get("/vector_stores/{vector_store_id}")

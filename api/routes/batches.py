@@ -49,7 +49,7 @@ async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller:
 
     Up to 20 questions are answered within the request, unless you set `background`. More are accepted (202) and
     answered in the background, also if the server restarts meanwhile. Results are stored for a week. `callback_url`
-    is told when the batch has ended.
+    is notified when the batch has ended.
     """
     if body.callback_url:
         guard.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)

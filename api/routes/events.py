@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api.deps import Reader, RuntimeDep, principal_of
 from api.rendering import SILENT_SECONDS
 from api.schemas.events import ResetEventOut
-from footnote.documents.changes import Changes, Feed, Told
+from footnote.documents.changes import Changes, Feed, StreamEvent
 from footnote.errors import Forbidden, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
 
@@ -65,13 +65,13 @@ async def _frames(request: Request, rt: Runtime, last_event_id: str | None) -> A
             if feed.counts is not None:  # else it is not complete yet
                 coming = _first(feed, last_event_id) if position is None else _next(feed, position)
                 position = feed.number
-            for told in coming:
-                yield format_sse_event(event=told.name, data_str=told.data, id=told.id)
+            for event in coming:
+                yield format_sse_event(event=event.name, data_str=event.data, id=event.id)
             if not coming and not await _more(rt, more):
                 yield KEEPALIVE_COMMENT
 
 
-def _first(feed: Feed, last_event_id: str | None) -> list[Told]:
+def _first(feed: Feed, last_event_id: str | None) -> list[StreamEvent]:
     """What was missed since that event, else how things are."""
     place = feed.place(last_event_id) if last_event_id else None
     missed = None if place is None else feed.after(place)
@@ -80,14 +80,14 @@ def _first(feed: Feed, last_event_id: str | None) -> list[Told]:
     return [*([_reset(feed)] if last_event_id else []), *feed.present()]
 
 
-def _next(feed: Feed, position: int) -> list[Told]:
+def _next(feed: Feed, position: int) -> list[StreamEvent]:
     """What was added; a client that is too slow for it begins again."""
     added = feed.after(position)
     return added if added is not None else [_reset(feed), *feed.present()]
 
 
-def _reset(feed: Feed) -> Told:
-    return Told(f"{feed.name}-{feed.number}", "reset", ResetEventOut().model_dump_json())
+def _reset(feed: Feed) -> StreamEvent:
+    return StreamEvent(f"{feed.name}-{feed.number}", "reset", ResetEventOut().model_dump_json())
 
 
 async def _more(rt: Runtime, more: asyncio.Event) -> bool:

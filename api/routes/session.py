@@ -28,7 +28,7 @@ async def create_session(body: SessionIn, request: Request, response: Response, 
     secret = await _opened(rt, body, request_id_of(request))
     principal = (await sessions.verify(rt, secret)).principal
     await browser.give(rt, request, response, secret)
-    return await _told(rt.for_tenant(principal.tenant_id), principal)
+    return await _session(rt.for_tenant(principal.tenant_id), principal)
 
 
 async def _opened(rt: Runtime, body: SessionIn, request_id: str) -> str:
@@ -42,10 +42,10 @@ async def _opened(rt: Runtime, body: SessionIn, request_id: str) -> str:
 @router.get("")
 async def get_session(rt: RuntimeDep, caller: Visitor) -> SessionOut:
     """Get who you are, what you may do, and what the server reads, accepts and runs."""
-    return await _told(rt, caller)
+    return await _session(rt, caller)
 
 
-async def _told(rt: Runtime, caller: Principal) -> SessionOut:
+async def _session(rt: Runtime, caller: Principal) -> SessionOut:
     async with rt.transaction() as session:
         tenant, key_name = await keys.names(session, caller.key_id)
     return SessionOut(

@@ -1,6 +1,6 @@
 """Webhook endpoints, which receive a tenant's events, and the log of what was sent to them.
 
-An endpoint is told of every document, so all of this needs the scope `admin`.
+An endpoint is notified of every document, so all of this needs the scope `admin`.
 """
 
 from typing import Annotated
@@ -37,7 +37,7 @@ DeliveryId = Annotated[Plain, Path(max_length=64)]
 async def create_webhook_endpoint(
     body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin
 ) -> EndpointSecretOut:
-    """Register an address that is told of your tenant's events. Its secret is shown here and when you rotate it."""
+    """Register an address that is notified of your tenant's events. Its secret is shown here and when you rotate it."""
     guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
         made = await endpoints.create(session, body.url, body.events, body.description)

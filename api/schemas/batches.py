@@ -31,7 +31,7 @@ class QuestionsIn(In):
         bool, Field(description=f"Answer in the background. More than {MOST_AT_ONCE} questions always are.")
     ] = False
     callback_url: Annotated[
-        Url | None, Field(description="An address that is told when a batch in the background has ended.")
+        Url | None, Field(description="An address that is notified when a batch in the background has ended.")
     ] = None
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ class BudgetOut(Out):
 class KeyOut(Out):
     id: str
     name: str
-    prefix: Annotated[str, Field(description="How the key begins. It tells the key from others.")]
+    prefix: Annotated[str, Field(description="How the key begins, which distinguishes it from others.")]
     scopes: list[Scope]
     rates: dict[str, int]
     budget: BudgetOut

@@ -151,7 +151,9 @@ class _AddArguments(In):
 
 class AddTextArguments(_AddArguments):
     text: Annotated[str, Field(min_length=1, description="The whole text.")]
-    filename: Annotated[Filename, Field(description="Its ending tells `.md` from `.txt`.")] = "text.txt"
+    filename: Annotated[Filename, Field(description="Its ending gives the type, for example `.md` or `.txt`.")] = (
+        "text.txt"
+    )
 
 
 class AddUrlArguments(_AddArguments):

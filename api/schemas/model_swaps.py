@@ -80,8 +80,8 @@ class ModelSwapOut(Out):
     @classmethod
     def of(cls, details: SwapDetails) -> "ModelSwapOut":
         swap, new = details.swap, details.new
-        told = {"provider": new.provider, "model": new.model, "dimensions": new.dimensions}
-        told |= {"chunks": swap.chunks, "texts": swap.texts, "tokens": swap.tokens, "cost": swap.cost}
+        values = {"provider": new.provider, "model": new.model, "dimensions": new.dimensions}
+        values |= {"chunks": swap.chunks, "texts": swap.texts, "tokens": swap.tokens, "cost": swap.cost}
         same = ("id", "collection_id", "state", "texts_embedded", "tokens_spent", "switched_at", "drop_after")
         return cls(
             **{name: getattr(swap, name) for name in (*same, "created_at", "ended_at")},
@@ -90,7 +90,7 @@ class ModelSwapOut(Out):
             next=_embedding(new),
             progress=ProgressOut(done=details.done, total=details.total, unit="chunks"),
             waiting_for=details.waiting_for,
-            estimate=ModelEstimateOut.model_validate(told),
+            estimate=ModelEstimateOut.model_validate(values),
         )
 
 

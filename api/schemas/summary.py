@@ -76,5 +76,5 @@ class SummaryOut(Out):
 
     @classmethod
     def of(cls, found: Summary, swaps: Sequence[SwapDetails], workers: Workers | None) -> "SummaryOut":
-        told: dict[str, Any] = asdict(found) | {"workers": workers and asdict(workers)}
-        return cls.model_validate(told | {"model_swaps": [ModelSwapOut.of(each) for each in swaps]})
+        values: dict[str, Any] = asdict(found) | {"workers": workers and asdict(workers)}
+        return cls.model_validate(values | {"model_swaps": [ModelSwapOut.of(each) for each in swaps]})

@@ -32,7 +32,9 @@ class TextIn(UploadFields):
     """A text that becomes a document."""
 
     text: Annotated[str, Field(min_length=1)]
-    filename: Annotated[Filename, Field(description="Its ending tells `.md` from `.txt`.")] = "text.txt"
+    filename: Annotated[Filename, Field(description="Its ending gives the type, for example `.md` or `.txt`.")] = (
+        "text.txt"
+    )
 
 
 class UrlIn(UploadFields):

@@ -54,7 +54,7 @@ def main() -> None:
     try:
         app()
     except DatabaseUnfit as unfit:
-        sys.exit(unfit.told)
+        sys.exit(unfit.explanation)
     except FootnoteError as error:
         sys.exit(error.message)
     except ValueError as error:

@@ -195,7 +195,7 @@ def _link(anchored: Json) -> None:
 
 
 def _under(answer: Json) -> None:
-    """What is told under an answer."""
+    """What is printed under an answer."""
     _parts(answer.get("parts"))
     _footnotes(answer["citations"])
     _unsupported(answer["unsupported"])

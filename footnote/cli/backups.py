@@ -72,7 +72,7 @@ def restore(
     run = restoring.restore_into_servers if servers else restoring.restore
     with _disks():
         restored = run(Settings(), directory.expanduser().resolve(), _moment(until))
-    for line in _told(restored):
+    for line in _summary(restored):
         typer.echo(line)
     raise typer.Exit(0 if restored.is_clean else 1)
 
@@ -89,7 +89,7 @@ def _disks() -> Iterator[None]:
         raise Unavailable("disk_failed", f"{where}{os.strerror(error.errno)}. Nothing was kept.") from error
 
 
-def _told(restored: "Restored") -> list[str]:
+def _summary(restored: "Restored") -> list[str]:
     manifest = restored.backup.manifest
     moment = restored.last_commit or manifest.started_at
     where, how = restored.data_dir or "into the servers", "footnote api, worker and dispatcher"

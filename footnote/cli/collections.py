@@ -146,7 +146,7 @@ COLLECTIONS = Resource(
             COLUMNS,
             "List collections, newest first.",
             empty="No collections yet: `footnote add PATH` creates one.",
-            tell_more=True,
+            say_more=True,
         ),
         Command("create", _create, _print, _settings),
         Command("show", _show, _print),

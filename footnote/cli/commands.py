@@ -50,7 +50,7 @@ class Command:
                 values["given"] = self.options(**{each.name: values.pop(each.name) for each in shared})
             reply = self.run(**values)
             if self.show:
-                tell(reply, as_json, self.show)
+                show_reply(reply, as_json, self.show)
 
         own = _parameters(self.run)
         spread = [each for parameter in own for each in (shared if parameter.name == "given" else [parameter])]
@@ -89,25 +89,25 @@ def listing(
     *,
     limit_help: str = "How many.",
     empty: str = "",
-    tell_more: bool = False,
+    say_more: bool = False,
 ) -> Command:
     """The newest of a paged list, as a table."""
 
     def run(limit: Annotated[int, typer.Option(min=1, help=limit_help)] = 50) -> Json:
         return fetch_list(path, limit)
 
-    return Command("list", run, show_list(columns, empty=empty, tell_more=tell_more), help=help)
+    return Command("list", run, show_list(columns, empty=empty, say_more=say_more), help=help)
 
 
-def show_list(columns: Columns, *, empty: str = "", tell_more: bool = False) -> Show:
-    """`empty` is said instead of a table without rows; `tell_more`: say so if there are more."""
+def show_list(columns: Columns, *, empty: str = "", say_more: bool = False) -> Show:
+    """`empty` is said instead of a table without rows; `say_more`: say so if there are more."""
 
     def show(found: Json) -> None:
         if empty and not found["data"]:
             say(empty)
             return
         show_table(columns, found["data"])
-        if tell_more and found["next_cursor"]:
+        if say_more and found["next_cursor"]:
             say(f"The newest {len(found['data'])}; there are more.")
 
     return show
@@ -137,7 +137,7 @@ def listed(api: "Footnote", path: str, limit: int, *names: str, **wanted: Any) -
     return {"data": found, "next_cursor": cursor}
 
 
-def tell(reply: Json, as_json: bool, show: Show) -> None:
+def show_reply(reply: Json, as_json: bool, show: Show) -> None:
     if as_json:
         say_json(reply)
     elif (words := show(reply)) is not None:

@@ -51,7 +51,7 @@ CONVERSATIONS = Resource(
             | {"TITLE": lambda each: one_line(each["title"] or "", TITLE)},
             "List conversations, newest first.",
             empty='No conversations yet: `footnote ask --begin "..."` starts one.',
-            tell_more=True,
+            say_more=True,
         ),
         Command("show", _show, _print_messages),
         Command("delete", _delete, _deletion),

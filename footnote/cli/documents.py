@@ -61,7 +61,7 @@ COLUMNS: Columns = {
     "CHUNKS": "chunks",
     "STATUS": lambda each: standing(each),
 }
-DOCUMENTS = Command("documents", _list, show_list(COLUMNS, empty="None.", tell_more=True))
+DOCUMENTS = Command("documents", _list, show_list(COLUMNS, empty="None.", say_more=True))
 MOVE, REINGEST = (
     Command(name, work, lambda task: f"queued  {counted(task['progress']['total'], 'document')}")
     for name, work in (("move", _move), ("reingest", _reingest))
@@ -276,7 +276,7 @@ def _overview(api: "Footnote", limit: int, as_json: bool) -> None:
     ready = api.request("GET", "/readyz", accepted=503)
     found = listed(api, "/v1/documents", limit)
     checks = ready.get("checks", {})
-    away = [f"{name}: {told}" for name, told in checks.items() if told != "ok"]
+    away = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
     if as_json:
         say_json({**ready, **found})
     else:

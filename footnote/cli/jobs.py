@@ -123,6 +123,6 @@ COLUMNS: Columns = {
 JOBS = Resource(
     "jobs",
     "Documents",
-    listing=Command("list", _list, show_list(COLUMNS, empty="No jobs.", tell_more=True), _filters),
+    listing=Command("list", _list, show_list(COLUMNS, empty="No jobs.", say_more=True), _filters),
     commands=[Command("retry", _retry, options=_filters), Command("cancel", _cancel)],
 )

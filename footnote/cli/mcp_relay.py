@@ -54,21 +54,21 @@ async def relay(found: Target) -> None:
     async with (
         http,
         streamable_http_client(address, http_client=http, max_sse_event_size=None) as (answers, requests),
-        stdio_server() as (said, told),
-        told,
+        stdio_server() as (messages, replies),
+        replies,
         anyio.create_task_group() as group,
     ):
 
         async def hand_back() -> None:
             async for answer in answers:
                 if isinstance(answer, SessionMessage):
-                    await told.send(answer)
+                    await replies.send(answer)
                     waiting.difference_update(_ids(answer, JSONRPCResponse, JSONRPCError))
                 if closed.is_set() and not waiting:
                     return
 
         group.start_soon(hand_back)
-        async for message in said:
+        async for message in messages:
             if isinstance(message, SessionMessage):
                 waiting.update(_ids(message, JSONRPCRequest))
                 await requests.send(message)
@@ -80,5 +80,5 @@ async def relay(found: Target) -> None:
 
 def _ids(message: SessionMessage, *kinds: Any) -> set[str | int]:
     """The message's id, if it is one of these kinds."""
-    told = message.message
-    return {told.id} if isinstance(told, kinds) and told.id is not None else set()
+    content = message.message
+    return {content.id} if isinstance(content, kinds) and content.id is not None else set()

@@ -28,13 +28,13 @@ OPTIONS = {
 }
 
 
-def with_options(told: str, fields: Sequence[WrongField]) -> str:
+def with_options(message: str, fields: Sequence[WrongField]) -> str:
     """`--top-k: ...` instead of `body.top_k: ...`, where the command that runs has such an option."""
     parameters = _command(sys.argv[1:]).params if fields else []
     for each in fields:
         if name := _option(each.field, parameters):
-            told = told.replace(f"{each.field}:", f"{name}:", 1)
-    return told
+            message = message.replace(f"{each.field}:", f"{name}:", 1)
+    return message
 
 
 def _command(words: Sequence[str]) -> Any:

@@ -103,7 +103,7 @@ async def _held() -> list[dict[str, Any]]:
     async with open_runtime(with_database(), pool_size=1) as rt, rt.transaction() as session:
         return [
             {"id": tenant.id, "name": tenant.name, "counts": {"documents": documents, "bytes": stored}}
-            | {"created_at": _told(tenant.created_at), "deleted_at": _told(tenant.deleted_at)}
+            | {"created_at": _iso_time(tenant.created_at), "deleted_at": _iso_time(tenant.deleted_at)}
             for tenant, documents, stored in await quotas.held_by_all(session)
         ]
 
@@ -117,11 +117,11 @@ async def _receipts() -> list[dict[str, Any]]:
 
 
 def _receipt(of: "BackgroundTask") -> dict[str, Any]:
-    times = {"begun_at": _told(of.created_at), "finished_at": _told(of.finished_at)}
+    times = {"begun_at": _iso_time(of.created_at), "finished_at": _iso_time(of.finished_at)}
     return {"id": of.tenant_id, "name": of.subject_name, **times, "counts": of.counts}
 
 
-def _told(moment: datetime | None) -> str | None:
+def _iso_time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 

@@ -69,9 +69,9 @@ def standing(status: dict[str, Any]) -> str:
             return f"{status['step']} {done}/{total} {unit}"
         return f"{status['step']} {done} {unit}" if done else str(status["step"])
     if status["waiting_for"]:
-        told = f"{state}: {status['waiting_for'].rstrip('.')}"
+        waiting = f"{state}: {status['waiting_for'].rstrip('.')}"
         ahead = until and datetime.fromisoformat(until) > datetime.now(UTC)
-        return f"{told}, until {moment(until).split()[1]}" if ahead else told
+        return f"{waiting}, until {moment(until).split()[1]}" if ahead else waiting
     return f"{state}: {error['code']}: {error['message']}" if error else str(state)
 
 

@@ -1,4 +1,4 @@
-"""`webhooks`: endpoints that are told when documents are ready, and what was sent to them."""
+"""`webhooks`: endpoints that are notified when documents are ready, and what was sent to them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -13,8 +13,8 @@ from footnote.cli.commands import (
     call,
     fetch_list,
     show_list,
+    show_reply,
     show_table,
-    tell,
     time_of,
 )
 from footnote.cli.terminal import moment, one_line, say
@@ -85,7 +85,7 @@ def _rotate(endpoint: Id) -> None:
 def _test(endpoint: Id, as_json: AsJson = False) -> None:
     """Send `endpoint.test` now; exit code 1 if it is not accepted."""
     sent = call("POST", ONE + "/test", endpoint)
-    tell(sent, as_json, _sent)
+    show_reply(sent, as_json, _sent)
     raise typer.Exit(0 if sent["status"] == "delivered" else 1)
 
 
@@ -172,7 +172,7 @@ NONE_YET = "No webhook endpoints yet: `footnote webhooks create https://...` cre
 WEBHOOKS = Resource(
     "webhooks",
     "Operations",
-    help="Endpoints that are told when documents are ready, and what was sent to them.",
+    help="Endpoints that are notified when documents are ready, and what was sent to them.",
     commands=[
         Command("create", _create, lambda made: f"{made['id']}\n{made['secret']}"),
         Command("list", _list, show_list(ENDPOINTS, empty=NONE_YET)),

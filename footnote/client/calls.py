@@ -16,7 +16,7 @@ ANSWER_SECONDS = 900.0  # a model may have to be loaded, and then the next one a
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file of an upload, which is opened for each try. `on_sent` is told how many of its bytes are sent."""
+    """A file of an upload, which is opened for each try. `on_sent` gets the number of bytes sent."""
 
     name: str
     source: Path | bytes
@@ -88,5 +88,5 @@ def upload_of(
 
 def form_of(options: Mapping[str, Any]) -> dict[str, str]:
     """Fields beside a file. `metadata` is JSON."""
-    told = {name: value for name, value in options.items() if value is not None}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in told.items()}
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}

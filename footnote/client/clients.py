@@ -79,7 +79,7 @@ class _Calls(Bound[Way]):
         return str(self._session.url)
 
     def with_patience(self, seconds: float, on_wait: Callable[[float, ApiError], None] | None = None) -> Self:
-        """The same client with another patience, over the same connections; `on_wait` is told each pause."""
+        """The same client with another patience, over the same connections; `on_wait` is called with each pause."""
         from footnote.client.session import Patience
 
         other = object.__new__(type(self))
@@ -101,7 +101,7 @@ class _Calls(Bound[Way]):
     ) -> AddedDocument:
         """Stores one file by its path, bytes with a filename, a text, or what is at an address; ingestion is queued.
 
-        The same content again costs nothing: see `deduplicated`. `on_sent` is told how many bytes of a file are sent.
+        The same content again costs nothing: see `deduplicated`. `on_sent` gets the bytes of a file sent so far.
         Raises ValueError unless there is one source; OSError for a file that cannot be read.
         """
         if sum(each is not None for each in (path, content, text, url)) != 1:
@@ -138,7 +138,7 @@ class _Calls(Bound[Way]):
         timeout: float | None = None,
         on_progress: Callable[[DocumentStatus], None] | None = None,
     ) -> StoredDocument:
-        """The document when it is ready. `on_progress` is told its status at each look.
+        """The document when it is ready. `on_progress` is called with its status at each look.
 
         Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion goes on.
         """

@@ -57,9 +57,9 @@ class RefusedError(ApiError):
 
     def __init__(self, status: int, problem: Json, retry_after: float | None = None) -> None:
         fields = tuple(WrongField(str(e.get("field")), str(e.get("message"))) for e in problem.get("errors") or ())
-        told = "; ".join(f"{each.field}: {each.message}" for each in fields)
+        messages = "; ".join(f"{each.field}: {each.message}" for each in fields)
         super().__init__(
-            str(problem.get("code") or status), told or str(problem.get("detail") or "The server gave no reason.")
+            str(problem.get("code") or status), messages or str(problem.get("detail") or "The server gave no reason.")
         )
         self.status, self.problem, self.fields = status, problem, fields
         self.request_id = problem.get("request_id")

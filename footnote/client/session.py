@@ -36,7 +36,7 @@ LARGEST_PAGE = 100
 
 @dataclass(frozen=True)
 class Patience:
-    """For how many seconds a call is tried again; `on_wait` is told each pause, and what it is for."""
+    """For how many seconds a call is tried again; `on_wait` is called with each pause, and its reason."""
 
     seconds: float
     on_wait: Callable[[float, ApiError], None] | None = None
@@ -218,11 +218,11 @@ def _json_object(response: httpx2.Response) -> Json | None:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from a number or an HTTP date (RFC 9110, 10.2.3); None without a usable header."""
-    told = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", told):
-        return float(told)
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
+        return float(value)
     try:
-        moment = parsedate_to_datetime(told)
+        moment = parsedate_to_datetime(value)
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

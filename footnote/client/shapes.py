@@ -37,8 +37,8 @@ class Shape:
         raise AttributeError(f"{type(self).__name__} cannot be changed.")
 
     def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in _readers(type(self)))
-        return f"{type(self).__name__}({', '.join(told)})"
+        fields = (f"{name}={getattr(self, name)!r}" for name in _readers(type(self)))
+        return f"{type(self).__name__}({', '.join(fields)})"
 
     def __eq__(self, other: object) -> bool:
         same = type(other) is type(self)

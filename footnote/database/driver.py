@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 
-STOP_SECONDS = 1.0  # for Postgres to be told that a statement is no longer wanted
+STOP_SECONDS = 1.0  # for a request to Postgres to cancel a statement
 # Connections on their way back to the pool; their callers may have stopped waiting.
 _ending: set["asyncio.Task[None]"] = set()
 # Settings of a transaction whose statements are planned once a connection: to plan what finds rows by keys takes longer
@@ -202,7 +202,7 @@ class Written(float):
 
 
 def positional(statement: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """A statement with names such as `:tenant` as the driver takes it, and its values: their types are told.
+    """A statement with names such as `:tenant` as the driver takes it, and its values: their types are given.
 
     The type of a list, or of None, is what the statement casts it to. What is `Written` is no value any more.
     """

@@ -184,7 +184,7 @@ async def held(
         raise
     finally:
         renewing.cancel()
-        await asyncio.wait({renewing})  # which, unlike awaiting it, tells its cancellation from ours
+        await asyncio.wait({renewing})  # which, unlike awaiting it, distinguishes its cancellation from ours
         await _shielded(release)
 
 

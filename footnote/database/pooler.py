@@ -1,4 +1,4 @@
-"""Poolers that lend a session of Postgres for the length of a transaction: told from others, and refused if unfit.
+"""Poolers that lend a session of Postgres for the length of a transaction: recognised, and refused if unfit.
 
 A session of Postgres knows the statements that were prepared in it. A pooler that lends another one for each
 transaction has to prepare them there again, as PgBouncer does since 1.21.

@@ -69,7 +69,7 @@ def connected(url: str, *, seconds: float, **options: Any) -> Redis:
     if found is None:
         client: Redis = Redis.from_url(url, **_limits(seconds), **options)
         return client
-    asked = Sentinel(found.hosts, **_told(found, seconds), **options)  # type: ignore[no-untyped-call]
+    asked = Sentinel(found.hosts, **_options(found, seconds), **options)  # type: ignore[no-untyped-call]
     watched: _Watched = asked.master_for(found.primary, redis_class=_Watched)
     watched.asked = asked
     return watched
@@ -80,7 +80,7 @@ def connected_in_turn(url: str, *, seconds: float) -> BlockingRedis:
     found = sentinels_of(url)
     if found is None:
         return BlockingRedis.from_url(url, **_limits(seconds))
-    asked = blocking.Sentinel(found.hosts, **_told(found, seconds))  # type: ignore[no-untyped-call]
+    asked = blocking.Sentinel(found.hosts, **_options(found, seconds))  # type: ignore[no-untyped-call]
     client: BlockingRedis = asked.master_for(found.primary)  # type: ignore[no-untyped-call]
     return client
 
@@ -89,7 +89,7 @@ def _limits(seconds: float) -> dict[str, Any]:
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
-def _told(found: Sentinels, seconds: float) -> dict[str, Any]:
+def _options(found: Sentinels, seconds: float) -> dict[str, Any]:
     """Sentinels are asked one after the other: all of them, and then the server, have to answer in time."""
     each = _limits(seconds / (len(found.hosts) + 1))
     return {"sentinel_kwargs": each, "db": found.db, **found.login, **_limits(seconds)}

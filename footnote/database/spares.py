@@ -18,7 +18,7 @@ class Spares:
         self._reserved = -inf
 
     async def take(self, reserve: Callable[[int], Awaitable[Sequence[str]]]) -> str:
-        """A name; if there is none, `reserve` makes as many as it is told."""
+        """A name; if there is none, `reserve` makes as many as are asked for."""
         now = monotonic()
         while self._names:
             until, name = self._names.pop()

@@ -1,4 +1,4 @@
-"""What changes of a tenant's documents, told at once to all who follow it in a process.
+"""What changes of a tenant's documents, sent at once to all who follow it in a process.
 
 Triggers notify of each change (`footnote_changes`), but only for tenants that are followed: a row says so, which is
 renewed while someone does. One connection listens for all of them. What a notification names is read, once for all, as
@@ -86,7 +86,7 @@ Render = Callable[[Event], tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Told:
+class StreamEvent:
     """An event as all streams send it. `id` is unique among processes and times."""
 
     id: str
@@ -102,7 +102,7 @@ class Feed:
     render: Render
     name: str = field(default_factory=lambda: secrets.token_hex(6))
     number: int = 0  # of the newest event
-    held: deque[Told] = field(default_factory=lambda: deque(maxlen=HELD))
+    held: deque[StreamEvent] = field(default_factory=lambda: deque(maxlen=HELD))
     more: asyncio.Event = field(default_factory=asyncio.Event)
     access: int = 0  # raised when a key or session of the tenant ended
     streams: int = 0
@@ -112,7 +112,7 @@ class Feed:
     look_at: float = 0.0
     count_at: float = 0.0
     unfinished: dict[str, str] = field(default_factory=dict)
-    told: dict[str, int] = field(default_factory=dict)  # hashes, by document
+    sent_hashes: dict[str, int] = field(default_factory=dict)  # of what was sent, by document
     counts: Counts | None = None
     paused: Paused | None = None
     is_polled: bool = False  # there are no notifications
@@ -121,25 +121,25 @@ class Feed:
     def add(self, event: Event) -> None:
         self._send(*self.render(event))
 
-    def tell(self, document_id: str, event: Event) -> None:
-        """Adds what became of the document, unless that was told: several notifications may mean one change."""
+    def add_document(self, document_id: str, event: Event) -> None:
+        """Adds the document's new state, unless that was sent: several notifications may mean one change."""
         name, data = self.render(event)
-        if self.told.get(document_id) != hash(data):
-            self.told[document_id] = hash(data)
+        if self.sent_hashes.get(document_id) != hash(data):
+            self.sent_hashes[document_id] = hash(data)
             self._send(name, data)
-        if len(self.told) > HELD:
-            del self.told[next(iter(self.told))]
+        if len(self.sent_hashes) > HELD:
+            del self.sent_hashes[next(iter(self.sent_hashes))]
 
     def _send(self, name: str, data: str) -> None:
         self.number += 1
-        self.held.append(Told(f"{self.name}-{self.number}", name, data))
+        self.held.append(StreamEvent(f"{self.name}-{self.number}", name, data))
         self.wake()
 
     def wake(self) -> None:
         more, self.more = self.more, asyncio.Event()
         more.set()
 
-    def after(self, number: int) -> list[Told] | None:
+    def after(self, number: int) -> list[StreamEvent] | None:
         """The events behind that number; None if some of them are not held any more."""
         missing = self.number - number
         return None if missing > len(self.held) else list(self.held)[len(self.held) - missing :]
@@ -150,10 +150,10 @@ class Feed:
         is_ours = name == self.name and number.isascii() and number.isdigit() and len(number) < 16
         return int(number) if is_ours and int(number) <= self.number else None
 
-    def present(self) -> list[Told]:
+    def present(self) -> list[StreamEvent]:
         """What one who comes new should know at first."""
         now = [event for event in (self.paused, self.counts) if event is not None]
-        return [Told(f"{self.name}-{self.number}", *self.render(event)) for event in now]
+        return [StreamEvent(f"{self.name}-{self.number}", *self.render(event)) for event in now]
 
 
 class Changes:
@@ -190,7 +190,7 @@ class Changes:
             await asyncio.wait({self._filling})
 
     async def _fill(self) -> None:
-        """Listens while there are feeds. After a connection was lost, or a look failed, all who follow are told so."""
+        """Listens while there are feeds. After a connection was lost, or a look failed, all who follow get `reset`."""
         while self._feeds:
             try:
                 connection = await connect(self.rt.settings, shared=True, statement_seconds=ANSWER_SECONDS)
@@ -308,7 +308,7 @@ async def _look_around(session: AsyncSession, feed: Feed) -> None:
 
 
 async def _look_at_finished(session: AsyncSession, feed: Feed) -> None:
-    """Whether some have changed; which ones, only a notification would tell."""
+    """Whether some have changed; which ones, only a notification would say."""
     known, connection = feed.revision, await driver(session)
     feed.revision = int(await connection.fetchval(_REVISION, feed.tenant_id))
     if known not in (None, feed.revision):
@@ -319,7 +319,7 @@ async def _read(session: AsyncSession, feed: Feed, document_ids: Sequence[str]) 
     chosen = details_query(session).where(Document.id.in_(document_ids), VISIBLE)
     found = {row[0].id: DocumentDetails(*row) for row in (await session.execute(chosen)).all()}
     for each in document_ids:
-        feed.tell(each, found.get(each) or Removed(each))
+        feed.add_document(each, found.get(each) or Removed(each))
 
 
 async def _count(session: AsyncSession, feed: Feed) -> None:

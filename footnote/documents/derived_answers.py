@@ -23,8 +23,8 @@ def redacted_messages(which: ColumnElement[bool]) -> Update:
 
 
 def redacted_items(which: ColumnElement[bool]) -> Update:
-    told = {"kind": "gone", "code": "answer_removed", "message": REMOVED, "fields": []}
-    return update(QueryBatchItem).where(which).values(answer=None, error=told, document_ids=[])
+    error = {"kind": "gone", "code": "answer_removed", "message": REMOVED, "fields": []}
+    return update(QueryBatchItem).where(which).values(answer=None, error=error, document_ids=[])
 
 
 def redacted_responses(which: ColumnElement[bool]) -> Update:

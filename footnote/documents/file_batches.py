@@ -172,6 +172,6 @@ async def list_items(
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes batches that are too old to be of use, which their ids tell; their documents stay."""
+    """Removes batches that are too old to be of use, which their ids show; their documents stay."""
     oldest = first_id("vsfb", datetime.now(UTC) - timedelta(seconds=STORED_SECONDS))
     await session.execute(delete(FileBatch).where(FileBatch.id < oldest))

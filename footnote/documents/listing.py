@@ -70,8 +70,8 @@ _LIST = f"""
 # The documents of a collection that is being deleted are not visible. Such collections are few.
 _IS_VISIBLE = "document.collection_id NOT IN (SELECT c.id FROM collection c WHERE c.deleted_at IS NOT NULL)"
 _IDS = "SELECT document.id FROM {table} WHERE document.tenant_id = :tenant AND {condition}"
-# The tenant's view: under row-level security, Postgres looks into no index for a condition that might tell of the rows
-# of others, such as one on names.
+# The tenant's view: under row-level security, Postgres looks into no index for a condition that might leak
+# the rows of others, such as one on names.
 _OF_TENANT = "document_of_tenant AS document"
 # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
 _IDS_IN_STATE = """

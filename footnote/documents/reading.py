@@ -118,8 +118,8 @@ async def page_text(
         .where(Document.id == document_id, Page.number == number)
         .where(true() if version is None else Version.number == version)
     )
-    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages, Page.outline)
-    stored = (await session.execute(told)).one_or_none()
+    statement = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages, Page.outline)
+    stored = (await session.execute(statement)).one_or_none()
     if stored is None:
         raise await no_page(session, document_id, number, version)
     text, characters, shown, pages, outline = stored

@@ -20,7 +20,7 @@ from footnote.outbound import guard
 from footnote.runtime import Runtime
 
 DEEPEST = 3  # containers within each other
-MOST_TOLD = 100  # skipped files named in a report
+MOST_LISTED = 100  # skipped files named in a report
 
 
 async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
@@ -70,7 +70,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
                 skipped.append({"name": name[:512], "code": error.code})
             heartbeat.done += 1
     await _delete_others(rt, parent, made)
-    return {"documents": len(made), "skipped": len(skipped), "skipped_files": skipped[:MOST_TOLD]}
+    return {"documents": len(made), "skipped": len(skipped), "skipped_files": skipped[:MOST_LISTED]}
 
 
 async def _receive(

@@ -41,7 +41,7 @@ class Block:
     `page` counts from 1 and never decreases; a format without pages has one. `heading` is the path of
     headings above the block, outermost first. `columns` is the header of the table whose rows the block holds, where
     the rows do not name their columns themselves. An `aside` (navigation, a running header) is stored on the page but
-    is in no chunk. `notes` counts what the document's report should tell of the block.
+    is in no chunk. `notes` counts what the document's report should say of the block.
     """
 
     text: str

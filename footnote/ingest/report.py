@@ -8,9 +8,9 @@ from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk
 from footnote.text import is_blank, languages
 
-MOST_TOLD = 50  # page numbers listed
+MOST_LISTED = 50  # page numbers listed
 MOST_ENCODINGS = 5
-PAGES_HEARD = 20  # from which the language is told
+PAGES_HEARD = 20  # from which the language is found
 UNSURE = 0.75  # a person should look at a guess of less confidence
 
 
@@ -49,7 +49,7 @@ class Tally:
             self.language = languages.decided(self.spoken)
         if is_blank(page.text):
             self.pages_without_text += 1
-            if len(self.empty_pages) < MOST_TOLD:
+            if len(self.empty_pages) < MOST_LISTED:
                 self.empty_pages.append(page.number)
 
     def counts(self) -> dict[str, Any]:

@@ -214,7 +214,7 @@ async def postpone(
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
     Exponential backoff with jitter, or longer if the other side asked for it. What `is_crash` is counted like a crash
-    of the worker. What is no failure, such as a rate limit, uses up no retries and waits as long as it was told to.
+    of the worker. What is no failure, such as a rate limit, uses up no retries and waits as long as the answer says.
     """
     job = (await session.execute(select(Job.attempts, Job.retries).where(claim.lease.fence))).one_or_none()
     if job is None:

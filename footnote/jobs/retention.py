@@ -8,7 +8,7 @@ from footnote.runtime import Runtime
 AT_ONCE = 500
 
 # A job is over when it is old and there is a newer one. Either has become true within the window, so that a look reads
-# the jobs of some days and not those of all documents. Jobs with a callback stay: it is told of the deletion, too.
+# the jobs of some days and not those of all documents. Jobs with a callback stay: it is notified of the deletion, too.
 _PURGE = """
 WITH past AS (
     SELECT old.id FROM job AS old

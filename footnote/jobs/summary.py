@@ -18,7 +18,7 @@ from footnote.tenancy import tallies
 
 MOST = 1_000  # jobs of a state that are counted
 MOST_FAILED = 500  # or cancelled: those that were replaced since are looked up, and left out
-LATELY = 200  # jobs that ended last, from which the rate is told
+LATELY = 200  # jobs that ended last, from which the rate is computed
 RATE_SECONDS = 60.0
 
 
@@ -119,8 +119,8 @@ def _waiting(unfinished: Sequence[Any], paused: bool) -> list[Waiting]:
         reason = PAUSE_ENDS if paused else each["reason"]
         key = each["step"], reason
         before = found[key].jobs if key in found else 0
-        told = (None, None, None) if paused else (each["error_code"], each["error_message"], each["until"])
-        code, message, until = told
+        reported = (None, None, None) if paused else (each["error_code"], each["error_message"], each["until"])
+        code, message, until = reported
         found[key] = Waiting(each["step"], reason, code, message, before + each["jobs"], until)
     return sorted(found.values(), key=lambda each: -each.jobs)
 
@@ -133,7 +133,7 @@ def _rate(lately: Any, unfinished: int) -> Rate:
     return Rate(round(documents, 2), round(passages, 1), math.ceil(unfinished / documents) if unfinished else None)
 
 
-# The oldest of each state first: of these the wait is told. An unfinished job is its document's newest one.
+# The oldest of each state first: of these the wait is reported. An unfinished job is its document's newest one.
 _UNFINISHED = """
 SELECT state, step, reason, error_code, max(error_message) AS error_message, count(*) AS jobs,
        min(next_attempt_at) FILTER (WHERE next_attempt_at > now()) AS until,

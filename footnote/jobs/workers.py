@@ -46,7 +46,7 @@ async def alive(shared: Shared) -> Workers | None:
         found: list[bytes] = await redis.eval(_ALIVE, 1, _KEY, str(ALIVE_SECONDS))
         return found
 
-    told = await shared.ask(asked)
-    if told is None:
+    names = await shared.ask(asked)
+    if names is None:
         return None
-    return Workers(len(told), sum(int(each.rpartition(b" ")[2]) for each in told))
+    return Workers(len(names), sum(int(each.rpartition(b" ")[2]) for each in names))

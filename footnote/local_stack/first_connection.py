@@ -1,6 +1,6 @@
 """The port of a service that starts at the first connection; until then we listen there ourselves.
 
-The first client waits until the service listens, and is then told to ask again: a browser does that by itself.
+The first client waits until the service listens, and then gets an answer to ask again: a browser does that by itself.
 """
 
 import socket

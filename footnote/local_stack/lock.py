@@ -29,14 +29,14 @@ def exclusive(
         if not _taken(lock.fileno()):
             raise AlreadyRunning(_already_running(data_dir / "lock"))
         publish(data_dir, url=url)
-        told = False
+        is_announced = False
         deadline = time.monotonic() + wait_seconds
         while not _taken(guard.fileno()):
             if time.monotonic() > deadline:
                 raise StackFailed(f"Processes of an earlier start do not end; see: fuser {data_dir / 'guard.lock'}")
-            if not told:
+            if not is_announced:
                 on_wait()
-                told = True
+                is_announced = True
             time.sleep(0.1)
         yield guard.fileno()
 

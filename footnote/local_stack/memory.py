@@ -11,7 +11,7 @@ _SHARED = "/dev/shm"  # noqa: S108  where a parallel build has its memory
 def of_machine() -> int:
     """In bytes; of the container, if that has less."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([installed, *(int(told) for told in map(_read, _LIMITS) if told.isdigit())])
+    return min([installed, *(int(limit) for limit in map(_read, _LIMITS) if limit.isdigit())])
 
 
 def _read(path: str) -> str:

@@ -46,7 +46,7 @@ def with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
 
 
 def environment_of_tools() -> dict[str, str]:
-    """For Postgres' own programs: they are told where to connect by arguments, not by variables of libpq's."""
+    """For Postgres' own programs: arguments say where to connect, not variables of libpq's."""
     secrets = ("PGPASSWORD", "PGPASSFILE", "PGSSLROOTCERT")
     return {name: value for name, value in os.environ.items() if not name.startswith("PG") or name in secrets}
 

@@ -135,7 +135,7 @@ class _Stack:
             flower_user=self.settings.flower_user,
             flower_password="as configured" if self.settings.flower_password else f"in {password_file}",
             away=away,
-            services=[*self._told(away), *(_line(child, _version(child.service.name)) for child in children)],
+            services=[*self._store_lines(away), *(_line(child, _version(child.service.name)) for child in children)],
             embedder=ready.get("embedder"),
             generator=ready.get("generator"),
             api_key=None if key_is_old else key,
@@ -201,14 +201,14 @@ class _Stack:
         self.supervisor.wait_until(ready, READY_SECONDS, children[0])
         return said
 
-    def _told(self, away: Sequence[str]) -> list[BannerLine]:
+    def _store_lines(self, away: Sequence[str]) -> list[BannerLine]:
         """The stores; those that cannot be reached are marked."""
         lines = [replace(line, state=f"away: {line.state}") if line.name in away else line for line in self.stores]
         return [*lines, *([BannerLine("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
 
 
 def _away(ready: dict[str, Any]) -> list[str]:
-    return [name for name, told in ready.get("checks", {}).items() if told != "ok"]
+    return [name for name, state in ready.get("checks", {}).items() if state != "ok"]
 
 
 def _remembered(api_url: str, key: str | None) -> str:

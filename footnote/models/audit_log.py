@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base
 
-# By the database's clock, to the microsecond, and not by a sequence: its gaps would tell what other tenants do.
+# By the database's clock, to the microsecond, and not by a sequence: its gaps would show what other tenants do.
 _NEXT_ID = (
     "'aud_' || lpad(to_hex(CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)), 14, '0') "
     "|| substr(replace(CAST(gen_random_uuid() AS text), '-', ''), 1, 12)"

@@ -57,7 +57,7 @@ class Message(Base):
     answer_status: Mapped[str | None]  # supported, partial, related, not_found; removed with a document
     model: Mapped[str | None]
     usage: Mapped[dict[str, Any] | None]
-    # What else was told of the answer: where was searched, the passages found (places, no text), times, `truncated`.
+    # What else is shown of the answer: where was searched, the passages found (places, no text), times, `truncated`.
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     document_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     created_at: Mapped[datetime] = now()

@@ -79,7 +79,7 @@ class Collection(Base):
     embedding_provider: Mapped[str | None]
     embedding_model: Mapped[str | None]
     embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # stays if the collection is empty
-    # Set when the first document is embedded: only then the provider tells the dimensions.
+    # Set when the first document is embedded: only then the dimensions are known.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     # While its model is swapped: the other space, in which each chunk has a vector, too, that is not searched.
     standby_space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))

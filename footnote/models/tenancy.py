@@ -57,7 +57,7 @@ class BrowserSession(Base):
 
 
 class Installation(Base):
-    """One row, which the migration writes: it names the cookie, because browsers do not tell ports apart in cookies."""
+    """One row, which the migration writes: it names the cookie, because a cookie of a browser has no port."""
 
     __tablename__ = "installation"
 

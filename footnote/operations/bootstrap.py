@@ -37,7 +37,7 @@ async def database_answers(settings: Settings) -> None:
             for connecting in (connect_for_pool, connect):
                 (await connecting(settings)).terminate()
         except DatabaseUnfit as unfit:
-            raise Invalid("bad_setting", unfit.told) from unfit
+            raise Invalid("bad_setting", unfit.explanation) from unfit
         except DatabaseAway as away:
             if clock() > end:
                 url = settings.database_url if connecting is connect_for_pool else settings.database_direct_url

@@ -49,8 +49,8 @@ async def read(rt: Runtime) -> list[Metric]:
     return [*found, _gauge("footnote_database_up", "Whether Postgres answers.", {(): 1})]
 
 
-def _gauge(name: str, tells: str, values: Values, labels: Sequence[str] = ()) -> Metric:
-    family = Gauge(name, tells, labels=labels)
+def _gauge(name: str, description: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+    family = Gauge(name, description, labels=labels)
     for of, value in values.items():
         family.add_metric(of, value)
     return family

@@ -75,8 +75,8 @@ async def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: fl
             pool.stream("POST", url, headers=fields, content=body, extensions={"timeout": limits}) as answer,
         ):
             limit.reschedule(None)  # an answer is there
-            told = dict(_text(answer.headers))
-            return Reply(answer.status, None, await _excerpt(answer), retry_after(told))
+            received = dict(_text(answer.headers))
+            return Reply(answer.status, None, await _excerpt(answer), retry_after(received))
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
         return Reply(None, f"{type(error).__name__}: {error}"[:500])
     except (Invalid, OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA does not allow

@@ -79,12 +79,12 @@ class Issuer:
     async def _read(self, now: float) -> None:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                told = await self._json(self.url.rstrip("/") + "/.well-known/openid-configuration")
-                if told["issuer"] != self.url:
-                    raise ValueError(f"it calls itself {told['issuer']!r}")
-                if not is_secure_url(told["jwks_uri"]):
-                    raise ValueError(f"its keys are at {told['jwks_uri']!r}, without https")
-                self._keys, self._read_at = _usable(await self._json(told["jwks_uri"])), now
+                discovered = await self._json(self.url.rstrip("/") + "/.well-known/openid-configuration")
+                if discovered["issuer"] != self.url:
+                    raise ValueError(f"it calls itself {discovered['issuer']!r}")
+                if not is_secure_url(discovered["jwks_uri"]):
+                    raise ValueError(f"its keys are at {discovered['jwks_uri']!r}, without https")
+                self._keys, self._read_at = _usable(await self._json(discovered["jwks_uri"])), now
         except Exception as error:  # of any kind: the known keys continue to verify
             reason = f"{type(error).__name__}: {error}"[:300]
             log.warning("the issuer's keys could not be read", issuer=self.url, error=reason)
@@ -102,10 +102,10 @@ class Issuer:
         return json.loads(body)
 
 
-def _usable(told: Any) -> Keys:
+def _usable(key_set: Any) -> Keys:
     """The keys that sign, are of a known kind, and long enough."""
     keys: Keys = {}
-    for each in told["keys"]:
+    for each in key_set["keys"]:
         algorithms = ALGORITHMS.get((each.get("kty"), each.get("crv")), ())
         if each.get("use", "sig") != "sig" or not isinstance(each.get("kid"), str):
             continue

@@ -17,15 +17,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return min(milliseconds / 1000, LONGEST_SECONDS)
-    told = headers.get("retry-after", "")
-    seconds = _number(told)
+    value = headers.get("retry-after", "")
+    seconds = _number(value)
     if seconds is None:
-        seconds = _until(told)
+        seconds = _until(value)
     return None if seconds is None else min(seconds, LONGEST_SECONDS)
 
 
-def _number(told: str) -> float | None:
-    return float(told) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", told.strip()) else None
+def _number(value: str) -> float | None:
+    return float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value.strip()) else None
 
 
 def _until(date: str) -> float | None:

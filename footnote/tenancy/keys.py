@@ -145,7 +145,7 @@ async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
 class Verified:
     """A caller with a good key, and what one look-up found beside it.
 
-    What was spent since the month began is told only if it was asked for.
+    What was spent since the month began is included only if it was asked for.
     """
 
     principal: Principal

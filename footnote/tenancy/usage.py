@@ -229,8 +229,8 @@ class UsageMeter:
         match event:
             case ModelRef():
                 self.writer = event
-            case Uncounted(told, asked, answered):
-                self.usage += Usage(told.prompt_tokens, told.completion_tokens)
+            case Uncounted(counted, asked, answered):
+                self.usage += Usage(counted.prompt_tokens, counted.completion_tokens)
                 self._spend(asked, answered, estimated=True)
             case Usage(int(asked), int(answered)):
                 costs = cost(self.settings, self.writer.model, asked, answered)

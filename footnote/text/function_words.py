@@ -29,7 +29,7 @@ AHEAD = 1.3  # times as many words as of any other language
 
 
 def language(text: str) -> str | None:
-    """The likeliest language of a text of a few words; None if that cannot be told.
+    """The likeliest language of a text of a few words; None if that is not clear.
 
     `languages.detected` says less of so short a text: a document that is stemmed in a wrong language is not found.
     """

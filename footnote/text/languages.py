@@ -1,7 +1,7 @@
 """Which language a text is in, by its scripts, its small words and the letters that few languages have. No model.
 
-Names are those of Postgres' text search configurations, in small letters; languages that Postgres cannot stem are told
-apart, too, so that they are not taken for a neighbour.
+Names are those of Postgres' text search configurations, in small letters; languages that Postgres cannot stem are
+recognised, too, so that they are not taken for a neighbour.
 """
 
 import re
@@ -17,7 +17,7 @@ _NAMES = """
 STEMMED = frozenset(_NAMES.split())
 UNSTEMMED = "simple"  # the configuration of the others
 DETECTED = "auto"  # what a collection says whose documents are in the language they are in
-USUAL = "english"  # of their texts that are too short to tell
+USUAL = "english"  # of their texts that are too short to be sure
 LOOKED_AT = 4_000  # characters of a text
 LEAST = 1.5  # a text says less: the language is unknown
 SHARE = 0.08  # of the words; where less speaks for a language, words only look like its

@@ -101,7 +101,7 @@ async def queue(
 
 
 def delivery_id(job_id: str, run: int, event: str, target: WebhookTarget) -> str:
-    """The id by which receivers tell a repetition. It depends on what is announced to whom, and on nothing else.
+    """The id by which receivers recognise a repetition. It depends on what is announced to whom, and on nothing else.
 
     An installation that was restored from a backup, and ends the job once more, so repeats the id. It sorts by the
     job's creation, then by run.
@@ -145,7 +145,7 @@ def _data(event: str, job: Job, version: Version) -> dict[str, Any]:
 
 
 def _links(session: AsyncSession, event: str, document_id: str) -> dict[str, Any]:
-    """Where people see the document. No request tells the server's address: without a setting there is only a path."""
+    """Where people see the document. No request says the server's address: without a setting there is only a path."""
     path = None if event == "document.deleted" else links.reader_path(document_id)
     base = session.info.get("public_url")
     return {"reader_path": path, "reader_url": base + path if base and path else None}

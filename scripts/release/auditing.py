@@ -24,11 +24,11 @@ def vulnerabilities(locks: Sequence[Path] = LOCKS, service: Sequence[str] = ("os
     command = [str(TOOLS / "pip-audit"), *files, *options, "--vulnerability-service", *service]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        told = json.loads(done.stdout)
+        report = json.loads(done.stdout)
     except ValueError:
         raise NotAudited((done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]) from None
     return [
         f"{each['name']} {each['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version'}"
-        for each in told["dependencies"]
+        for each in report["dependencies"]
         for found in each.get("vulns", ())
     ]

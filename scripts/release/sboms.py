@@ -21,10 +21,10 @@ def of_environment(python: Path, target: Path) -> int:
     """Writes what is installed beside `python`, and the weights in Footnote's wheel; how many components."""
     command = ("environment", "--output-reproducible", "--output-format", "JSON", "--output-file")
     output_of(TOOLS / "cyclonedx-py", *command, target, python)
-    told = json.loads(target.read_text())
-    told["components"].append(_weights())
-    _write(target, told)
-    return len(told["components"])
+    content = json.loads(target.read_text())
+    content["components"].append(_weights())
+    _write(target, content)
+    return len(content["components"])
 
 
 def of_image(name: str, version: str, inside: Sequence[str], target: Path) -> int:
@@ -38,8 +38,14 @@ def of_image(name: str, version: str, inside: Sequence[str], target: Path) -> in
         for each, release in (line.split("\t") for line in output_of(*inside, *command).splitlines())
     ]
     about = {"component": {"type": "container", "name": name, "version": version}}
-    told = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": about, "components": components}
-    _write(target, told)
+    content = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": about,
+        "components": components,
+    }
+    _write(target, content)
     return len(components)
 
 
@@ -52,5 +58,5 @@ def _weights() -> dict[str, Any]:
     }
 
 
-def _write(target: Path, told: dict[str, Any]) -> None:
-    target.write_text(json.dumps(told, indent=1) + "\n")
+def _write(target: Path, content: dict[str, Any]) -> None:
+    target.write_text(json.dumps(content, indent=1) + "\n")

@@ -101,13 +101,13 @@ def drive(installed: Installed, version: str) -> str:
         _expect(json.loads(installed.page("/healthz"))["version"] == version, "GET /healthz")
         _expect(_scripts_load(installed), "the web page")
         installed.footnote("add", "lamp.txt")
-        told: dict[str, Any] = json.loads(installed.footnote("ask", "--json", QUESTION))
-        quotes = [each["quote"] for each in told["citations"]]
-        _expect(any(ANSWER in each and each in TEXT for each in quotes), f"a cited answer: {told}")
+        reply: dict[str, Any] = json.loads(installed.footnote("ask", "--json", QUESTION))
+        quotes = [each["quote"] for each in reply["citations"]]
+        _expect(any(ANSWER in each and each in TEXT for each in quotes), f"a cited answer: {reply}")
         installed.footnote("doctor")
         installed.footnote("audit")
         installed.footnote("backup", installed.root / "backups")
-    return f"{told['answer']} — “{quotes[0]}”"
+    return f"{reply['answer']} — “{quotes[0]}”"
 
 
 def _scripts_load(installed: Installed) -> bool:

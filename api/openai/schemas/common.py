@@ -27,7 +27,7 @@ class ListOf(BaseModel, Generic[Listed]):
     has_more: bool = False
 
 
-class ErrorTold(BaseModel):
+class OpenAIErrorOut(BaseModel):
     message: str
     type: str
     param: str | None
@@ -35,7 +35,7 @@ class ErrorTold(BaseModel):
 
 
 class RefusalOut(BaseModel):
-    error: ErrorTold
+    error: OpenAIErrorOut
 
 
 def seconds(moment: datetime) -> int:

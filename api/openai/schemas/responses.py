@@ -110,7 +110,7 @@ class OutputMessageOut(BaseModel):
     content: list[OutputTextOut]
 
 
-class ToldErrorOut(BaseModel):
+class ResponseErrorOut(BaseModel):
     code: str
     message: str
 
@@ -130,7 +130,7 @@ class ResponseOut(BaseModel):
     completed_at: int | None
     status: Literal["in_progress", "completed", "incomplete", "failed"]
     background: Literal[False] = False
-    error: ToldErrorOut | None
+    error: ResponseErrorOut | None
     incomplete_details: dict[str, str] | None
     instructions: str | None
     metadata: dict[str, str]

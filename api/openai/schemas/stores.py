@@ -121,8 +121,8 @@ class VectorStorePatchIn(LenientIn):
     def given(self) -> dict[str, Any]:
         """What was sent, as `collections.change` takes it."""
         days = self.expires_after.days if self.expires_after else None
-        told = {"title": self.name, "texts": self.metadata, "expires_after_days": days}
-        return {name: value for name, value in told.items() if value is not None}
+        values = {"title": self.name, "texts": self.metadata, "expires_after_days": days}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class VectorStoreIn(VectorStorePatchIn):
@@ -265,8 +265,8 @@ class VectorStoreFileOut(BaseModel):
 
 
 def _last_error(code: str | None, message: str | None) -> LastErrorOut:
-    told: Any = _CODES.get(code or "", "server_error")
-    return LastErrorOut(code=told, message=outward(message or ""))
+    known: Any = _CODES.get(code or "", "server_error")
+    return LastErrorOut(code=known, message=outward(message or ""))
 
 
 class VectorStoreFileDeletedOut(BaseModel):

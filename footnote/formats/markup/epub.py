@@ -148,7 +148,7 @@ def _encrypted(archive: zipfile.ZipFile) -> set[str]:
 
 
 def _document(data: bytes, above: Titles, places: dict[str, Titles]) -> Iterator[Block]:
-    """A document's text in the pieces that the table of contents tells apart.
+    """A document's text in the pieces that the table of contents lists.
 
     What stands before the first of them goes on under the titles `above`, until it has headings of its own.
     """

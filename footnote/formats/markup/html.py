@@ -157,7 +157,7 @@ _SPECIAL: dict[str, Callable[[HtmlTextWriter, "LexborNode"], None]] = {
 
 # Tables of data in HTML, as rows that a reader can follow.
 
-_CELL_CHARACTERS = 300  # in a longer one there is more than a value, if no row of names tells otherwise
+_CELL_CHARACTERS = 300  # in a longer one there is more than a value, if no row of names says otherwise
 _MOST_CHARACTERS = 5_000
 _TABLE_ROWS = 2
 

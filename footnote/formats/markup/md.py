@@ -1,4 +1,4 @@
-"""Markdown. The text stays the source text; the parser only tells where headings and tables are."""
+"""Markdown. The text stays the source text; the parser only finds headings and tables in it."""
 
 import re
 from collections.abc import Iterator

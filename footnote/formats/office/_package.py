@@ -269,7 +269,7 @@ _ENTRIES = re.compile(b"|".join(re.escape(_entry(name)) for name in (ENCRYPTED, 
 
 
 def ole2_streams(data: bytes | mmap.mmap) -> list[str]:
-    """The streams in `data` that tell what the file is, in the order of the directory."""
+    """The streams in `data` that show what the file is, in the order of the directory."""
     return [match.group()[:64].decode("utf-16-le").rstrip("\0") for match in _ENTRIES.finditer(data)]
 
 

@@ -1,7 +1,7 @@
 """Tables and sheets: a line per row, cells separated by bars; in long ones each row with the names of its columns.
 
 A short table stays in one piece when its text is split, and says its names once. Of a long one the rows get apart from
-the first, and must say for themselves what they tell.
+the first, and must say for themselves what they mean.
 """
 
 import re

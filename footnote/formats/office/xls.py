@@ -1,5 +1,5 @@
 """Workbooks in the old form (.xls), and in the binary one that .xlsx has a variant of: read by calamine, which does not
-tell number formats but for dates."""
+keep number formats but for dates."""
 
 import math
 from collections.abc import Iterator

@@ -37,7 +37,7 @@ _DOTLESS = {"ı": "i", "ȷ": "j"}
 _BACK = 0.5  # how far a raised figure may reach back over the letter before it
 _WORD_GAP = 0.2
 _ROW_GAP = 1.0
-_SAMPLE = 3  # of as many lines, one tells of columns that are as many lines long
+_SAMPLE = 3  # of as many lines, one looks for columns that are as many lines long
 _UPRIGHT = 0.1  # radians
 _OVER = 0.5  # parts of an accent's width
 

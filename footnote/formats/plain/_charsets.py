@@ -195,7 +195,7 @@ def wide_without_mark(head: bytes) -> str | None:
         return None
     read = {encoding: _read(head[:_LOOKED_AT], encoding) for encoding in _WIDE}
     likely = [encoding for encoding, text in read.items() if text and _is_written(text)]
-    # In the wrong order the bytes that change most tell blocks of characters apart: there are more of them.
+    # In the wrong order the bytes that change most distinguish blocks of characters: there are more of them.
     return min(likely, key=lambda encoding: len({ord(each) >> 8 for each in read[encoding]}), default=None)
 
 

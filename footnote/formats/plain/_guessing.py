@@ -168,7 +168,7 @@ def _by_library(data: bytes, readings: list[_Reading]) -> Guess:
 
 
 def _sample(data: bytes) -> bytes:
-    """Lines that are not ASCII, for they tell encodings apart; the first ones, as many as tell enough."""
+    """Lines that are not ASCII, for they distinguish encodings; the first ones, as many as are enough."""
     found, length = [], 0
     for line in data.split(b"\n"):
         if not line.isascii():

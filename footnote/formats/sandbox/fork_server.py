@@ -124,7 +124,7 @@ class ForkServer:
         parser.kill()
 
     def _reap(self, parser: _Parser) -> None:
-        """Waits for a parser that has closed all it had, as the last thing but ending, and tells its parent."""
+        """Waits for a parser that has closed all it had, as the last thing but ending, and reports it to its parent."""
         parser.kill()  # what it started
         status = os.waitstatus_to_exitcode(os.waitpid(parser.pid, 0)[1])
         self._parsers.remove(parser)

@@ -186,8 +186,8 @@ async def _status(parser: _Parser) -> int:
     """The exit status of a parser that ends. Raises ParserUnavailable if it went with its fork server."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_END_SECONDS):
-            if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
-                status: int = STATUS.unpack(told)[0]
+            if packed := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
+                status: int = STATUS.unpack(packed)[0]
                 return status
     fate = await asyncio.to_thread(parser.server.fate) if parser.server else "was not watched"
     raise ParserUnavailable(f"the parser was killed: the process that starts parsers {fate}")
