@@ -13,7 +13,7 @@ from api.deps import Access
 from api.mcp import pages
 from api.schemas import mcp as shapes
 from api.schemas.common import In, Out
-from api.schemas.jobs import document_status, job_states, standing
+from api.schemas.jobs import document_status, job_states, progress_fields
 from api.schemas.uploads import UploadFields
 from api.uploads.accepting import accept_once
 from footnote import answering, collections, documents, retrieval
@@ -140,7 +140,7 @@ def _listed(details: DocumentDetails) -> shapes.ListedDocumentOut:
         collection=details.collection,
         metadata=details.document.attributes,
         pages=details.version.pages,
-        error=standing(details.job)["error"],
+        error=progress_fields(details.job)["error"],
     )
 
 
@@ -189,7 +189,9 @@ async def _added(call: ToolCall, upload: Upload, given: In) -> shapes.AddedOut:
 async def document_status_of(call: ToolCall, given: shapes.StatusArguments) -> shapes.ToolStatusOut:
     async with call.rt.transaction() as session:
         job = (await documents.get(session, given.document_id)).job
-    return shapes.ToolStatusOut(status=document_status(job), **_named(standing(job), "step", "progress", "error"))
+    return shapes.ToolStatusOut(
+        status=document_status(job), **_named(progress_fields(job), "step", "progress", "error")
+    )
 
 
 def _named(fields: dict[str, Any], *names: str) -> dict[str, Any]:

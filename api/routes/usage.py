@@ -37,5 +37,5 @@ async def get_usage(
     async with rt.transaction() as session:
         rows = await usage.report(session, since, until, group)
         [total] = await usage.report(session, since, until, [])
-        standing = QuotasOut.model_validate(await quotas.standing(session, rt.settings))
-    return UsageReportOut(data=[UsageRowOut(**row) for row in rows], total=CountsOut(**total), quotas=standing)
+        used = QuotasOut.model_validate(await quotas.used_and_left(session, rt.settings))
+    return UsageReportOut(data=[UsageRowOut(**row) for row in rows], total=CountsOut(**total), quotas=used)

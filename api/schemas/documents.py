@@ -14,7 +14,7 @@ from api.schemas.jobs import (
     Reason,
     Step,
     document_status,
-    standing,
+    progress_fields,
 )
 from footnote.collections.chunking_settings import Unit
 from footnote.documents import Accepted, DocumentDetails
@@ -76,7 +76,7 @@ class DocumentOut(Out):
             filename=version.filename,
             media_type=version.media_type,
             status=document_status(job),
-            **standing(job),
+            **progress_fields(job),
             version=version.number,
             pages=version.pages,
             chunks=version.chunks,
@@ -277,7 +277,7 @@ class ReportOut(Out):
             media_type=details.version.media_type,
             version=details.version.number,
             status=document_status(details.job),
-            error=standing(details.job)["error"],
+            error=progress_fields(details.job)["error"],
             bytes=details.version.bytes,
             **{name: value for name, value in counts.items() if name in cls.model_fields},
             warnings=[WarningOut.model_validate(each) for each in report.warnings(counts)],

@@ -70,7 +70,7 @@ class JobOut(Out):
             status=job.state,
             reingestion=job.reingestion,
             anew=job.reingestion,
-            **standing(job),
+            **progress_fields(job),
             **_signs(job),
             created_at=job.created_at,
             updated_at=job.updated_at,
@@ -129,7 +129,7 @@ class StatusOut(Out):
             job_id=job.id,
             status=document_status(job),
             started_at=next((step.started_at for step in steps if step.name == job.step), None),
-            **standing(job),
+            **progress_fields(job),
             **_signs(job),
             steps=[StepOut.model_validate(step) for step in steps],
         )
@@ -144,7 +144,7 @@ def job_states(statuses: Iterable[DocumentStatus]) -> tuple[str, ...]:
     return tuple("succeeded" if each == "ready" else each for each in statuses)
 
 
-def standing(job: Job) -> dict[str, Any]:
+def progress_fields(job: Job) -> dict[str, Any]:
     """The step and its progress, and what the job waits for until when."""
     return {
         "step": job.step,

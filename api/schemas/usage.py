@@ -30,7 +30,7 @@ class UsageRowOut(CountsOut):
     model: str | None = None
 
 
-class StandingOut(Out):
+class QuotaUsageOut(Out):
     used: float
     quota: Annotated[float | None, Field(description="Null means no limit.")]
     left: float | None
@@ -39,10 +39,10 @@ class StandingOut(Out):
 class QuotasOut(Out):
     """Documents and bytes that are stored now; tokens and US dollars of this calendar month (UTC)."""
 
-    documents: StandingOut
-    bytes: StandingOut
-    tokens: StandingOut
-    usd: StandingOut
+    documents: QuotaUsageOut
+    bytes: QuotaUsageOut
+    tokens: QuotaUsageOut
+    usd: QuotaUsageOut
 
 
 class UsageReportOut(Out):

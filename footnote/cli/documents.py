@@ -8,7 +8,7 @@ import typer
 
 from footnote.cli.arguments import json_object
 from footnote.cli.commands import Columns, Command, call, fetch_list, listed, listing, show_list, show_table, time_of
-from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
+from footnote.cli.terminal import counted, moment, say, say_json, status_line, table, took
 
 if TYPE_CHECKING:
     from footnote.cli.progress import Progress
@@ -59,7 +59,7 @@ COLUMNS: Columns = {
     "COLLECTION": "collection",
     "PAGES": "pages",
     "CHUNKS": "chunks",
-    "STATUS": lambda each: standing(each),
+    "STATUS": lambda each: status_line(each),
 }
 DOCUMENTS = Command("documents", _list, show_list(COLUMNS, empty="None.", say_more=True))
 MOVE, REINGEST = (
@@ -304,7 +304,7 @@ def _one(api: "Footnote", document_id: str, as_json: bool) -> None:
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     say(f"{document['filename']}  {document['media_type']}, {document['bytes']} bytes, {size}")
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
-    say(standing(now) + (f" ({counted(now['attempts'], 'attempt')})" if now["attempts"] else ""))
+    say(status_line(now) + (f" ({counted(now['attempts'], 'attempt')})" if now["attempts"] else ""))
     if now["heartbeat_at"]:
         say(f"last heartbeat {moment(now['heartbeat_at'])}; without another, retried from {moment(now['lease_until'])}")
     if now["next_attempt_at"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from footnote.cli.commands import Columns, Command, Json, Resource, fetch_list, show_list
-from footnote.cli.terminal import counted, moment, say, standing
+from footnote.cli.terminal import counted, moment, say, status_line
 
 if TYPE_CHECKING:
     from footnote.client import Footnote
@@ -111,14 +111,14 @@ def _act(api: "Footnote", job_id: str, action: str) -> bool:
     except (ConflictError, UnknownIdError) as error:
         say(f"{job_id}  {error}", err=True)
         return False
-    say(f"{job['id']}  {standing(job)}")
+    say(f"{job['id']}  {status_line(job)}")
     return True
 
 
 COLUMNS: Columns = {
     **{"ID": "id", "DOCUMENT": "document_id", "FILE": "filename", "STEP": "step", "TRIES": "attempts"},
     "WHEN": lambda job: moment(job["finished_at"] or job["updated_at"]),
-    "STATUS": lambda job: standing(job) + (" (uploaded again since)" if job["superseded"] else ""),
+    "STATUS": lambda job: status_line(job) + (" (uploaded again since)" if job["superseded"] else ""),
 }
 JOBS = Resource(
     "jobs",

@@ -9,7 +9,7 @@ from typing import Any
 from rich import progress
 from rich.table import Column
 
-from footnote.cli.terminal import plain, say, standing
+from footnote.cli.terminal import plain, say, status_line
 
 AGAIN_SECONDS = 10.0  # a file without news is shown again after this long,
 BETWEEN_SECONDS = 1.0  # but a thousand such files must not fill the log
@@ -36,7 +36,7 @@ class Progress:
     def sent(self, path: Path) -> None:
         """The server has answered."""
 
-    def standing(self, path: Path, status: dict[str, Any]) -> None:
+    def show_status(self, path: Path, status: dict[str, Any]) -> None:
         """`status` is the reply of GET /v1/documents/{id}/status."""
 
     def over(self, path: Path, line: str) -> None:
@@ -54,13 +54,13 @@ class ProgressLines(Progress):
     def holding(self, path: Path, pause: float, why: str) -> None:
         say(f"{path}: trying again in {pause:.0f} s: {why}")
 
-    def standing(self, path: Path, status: dict[str, Any]) -> None:
+    def show_status(self, path: Path, status: dict[str, Any]) -> None:
         now = monotonic()
         what = (status["status"], status["waiting_for"] or status["step"])
         news = status["status"] != "queued" and what not in self._said[path]
         again = now >= max(self._next, self._due.get(path, 0.0))
         if news or again:
-            say(f"{path}: {standing(status)}")
+            say(f"{path}: {status_line(status)}")
             self._said[path].add(what)
             self._due[path] = now + AGAIN_SECONDS
         if again:
@@ -109,8 +109,8 @@ class Bars(Progress):
         if task is not None:
             self._bars.remove_task(task)
 
-    def standing(self, path: Path, status: dict[str, Any]) -> None:
-        self._show(path, status["progress"]["done"], status["progress"]["total"], standing(status))
+    def show_status(self, path: Path, status: dict[str, Any]) -> None:
+        self._show(path, status["progress"]["done"], status["progress"]["total"], status_line(status))
 
     def over(self, path: Path, line: str) -> None:
         self.sent(path)

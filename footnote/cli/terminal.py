@@ -57,7 +57,7 @@ def place_of(citation: dict[str, Any]) -> str:
     return heading if citation["page_start"] == 1 else f"{pages_of(citation)}, {heading}"
 
 
-def standing(status: dict[str, Any]) -> str:
+def status_line(status: dict[str, Any]) -> str:
     """The status of a job or a document in a few words: `embed 120/418 chunks`, `queued: a free worker`,
     `waiting: another attempt: the provider could not be reached, until 10:05:00`, `failed: no_text: ...`.
     """

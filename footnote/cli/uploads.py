@@ -304,7 +304,7 @@ class Ingestion:
             if upload.over:
                 upload.document = documents.get(document_id).raw
             else:
-                self._progress.standing(upload.path, status)
+                self._progress.show_status(upload.path, status)
         except UnknownIdError as error:  # deleted meanwhile
             upload.refuse(error)
         upload.due = time.monotonic() + upload.pause

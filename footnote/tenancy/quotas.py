@@ -75,7 +75,7 @@ def check_spent(quotas: Mapping[str, Decimal], month: Month) -> None:
     _compare(quotas, {"tokens": Decimal(month.tokens), "usd": month.usd}, over=False)
 
 
-async def standing(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
+async def used_and_left(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
     """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
     quotas = await of(session, settings)
     month = await usage.this_month(session)

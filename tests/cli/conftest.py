@@ -228,7 +228,7 @@ def job(job_id: str = "job_1", **changed: Any) -> dict[str, Any]:
     }
 
 
-def standing(status: str, step: str = "embed", done: int = 0, total: int | None = None, **changed: Any) -> Reply:
+def status_reply(status: str, step: str = "embed", done: int = 0, total: int | None = None, **changed: Any) -> Reply:
     """The reply of GET /v1/documents/{id}/status."""
     return Reply(
         {

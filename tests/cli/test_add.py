@@ -27,7 +27,7 @@ from tests.cli.conftest import (
     accepted,
     document,
     problem,
-    standing,
+    status_reply,
 )
 
 UPLOAD = ("POST", "/v1/documents")
@@ -48,9 +48,9 @@ def becomes_ready(stub: StubApi) -> StubApi:
     stub.on(*UPLOAD, accepted())
     stub.on(
         *STATUS,
-        standing("queued", "chunk", waiting_for="a free worker"),
-        standing("running", "embed", 120, 418),
-        standing("ready", "upsert", 418, 418),
+        status_reply("queued", "chunk", waiting_for="a free worker"),
+        status_reply("running", "embed", 120, 418),
+        status_reply("ready", "upsert", 418, 418),
     )
     stub.on(*DOCUMENT, Reply(document(status="ready", pages=14, chunks=418)))
     return stub
@@ -82,7 +82,7 @@ def test_the_same_bytes_again_are_already_there(stub: StubApi, footnote: Footnot
 def test_what_failed_is_told_with_its_code(stub: StubApi, footnote: Footnote, note: Path) -> None:
     error = {"code": "no_text", "message": "No text was found in the file."}
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, standing("failed", error=error))
+    stub.on(*STATUS, status_reply("failed", error=error))
     stub.on(*DOCUMENT, Reply(document(status="failed", error=error)))
     ran = footnote("add", str(note))
     assert ran.code == 1
@@ -91,7 +91,7 @@ def test_what_failed_is_told_with_its_code(stub: StubApi, footnote: Footnote, no
 
 def test_a_cancelled_document_is_a_failure(stub: StubApi, footnote: Footnote, note: Path) -> None:
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, standing("cancelled"))
+    stub.on(*STATUS, status_reply("cancelled"))
     stub.on(*DOCUMENT, Reply(document(status="cancelled")))
     ran = footnote("add", str(note))
     assert (ran.code, ran.out) == (1, f"cancelled  {note}  doc_1\n")
@@ -278,10 +278,10 @@ def test_a_long_wait_is_told_with_its_reason_and_end_again_and_again(
     monkeypatch.setattr("footnote.cli.progress.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(uploads, "LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(uploads, "FIRST_PAUSE", 0.01)
-    limited = standing("waiting", waiting_for="the provider's rate limit: Slow down.", next_attempt_at=LATER)
-    steps = [standing("running", done=done, total=9) for done in range(8)]
+    limited = status_reply("waiting", waiting_for="the provider's rate limit: Slow down.", next_attempt_at=LATER)
+    steps = [status_reply("running", done=done, total=9) for done in range(8)]
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, *[limited] * 6, *steps, standing("ready"))
+    stub.on(*STATUS, *[limited] * 6, *steps, status_reply("ready"))
     stub.on(*DOCUMENT, Reply(document(status="ready", pages=1, chunks=9)))
     ran = footnote("add", str(note))
     until = datetime.fromisoformat(LATER).astimezone()
@@ -293,14 +293,14 @@ def test_a_thousand_waiting_files_do_not_fill_the_log(capsys: pytest.CaptureFixt
     lines = ProgressLines()
     for _ in range(3):
         for number in range(1000):
-            lines.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
+            lines.show_status(Path(f"{number}.md"), status_reply("queued", waiting_for="its turn").body)
     assert len(capsys.readouterr().out.splitlines()) <= 3
 
 
 def test_bars_fit_the_window_however_many_files_there_are() -> None:
     bars = Bars(1000)
     for number in range(1000):
-        bars.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
+        bars.show_status(Path(f"{number}.md"), status_reply("queued", waiting_for="its turn").body)
     bars.over(Path("0.md"), "ready")
     bars.sending(Path("new.md"), 1, 2)
     shown = [task.description for task in bars._bars.tasks]
@@ -327,8 +327,8 @@ def test_a_file_that_waits_long_does_not_hide_those_that_are_ready(
         if name == names[-1]:
             last_seen.set()
         if len(stub.asked) > 500:
-            return standing("failed", error={"code": "unseen", "message": "The last file was never looked at."})
-        return standing("ready") if last_seen.is_set() else standing("waiting", waiting_for="another attempt")
+            return status_reply("failed", error={"code": "unseen", "message": "The last file was never looked at."})
+        return status_reply("ready") if last_seen.is_set() else status_reply("waiting", waiting_for="another attempt")
 
     stub.on(*UPLOAD, upload)
     for name in names:
@@ -342,7 +342,7 @@ def test_following_survives_a_restart_of_the_server(
     stub: StubApi, footnote: Footnote, note: Path, pauses: list[float]
 ) -> None:
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, Reply(dropped=True), problem(503, "database_unavailable", "Away."), standing("ready"))
+    stub.on(*STATUS, Reply(dropped=True), problem(503, "database_unavailable", "Away."), status_reply("ready"))
     stub.on(*DOCUMENT, Reply(document(status="ready", pages=1, chunks=1)))
     ran = footnote("add", str(note))
     assert ran.code == 0
@@ -351,7 +351,7 @@ def test_following_survives_a_restart_of_the_server(
 
 def test_a_document_deleted_meanwhile_has_failed(stub: StubApi, footnote: Footnote, note: Path) -> None:
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, standing("running"), problem(404, "document_not_found", "There is no document."))
+    stub.on(*STATUS, status_reply("running"), problem(404, "document_not_found", "There is no document."))
     ran = footnote("add", str(note))
     assert ran.code == 1
     assert "document_not_found" in ran.out
@@ -393,7 +393,7 @@ def test_four_files_are_sent_at_once(stub: StubApi, footnote: Footnote, tmp_path
 
 def test_an_interrupt_says_that_ingestion_goes_on(stub: StubApi, note: Path) -> None:
     stub.on(*UPLOAD, accepted())
-    stub.on(*STATUS, standing("running", "embed", 1, 9))
+    stub.on(*STATUS, status_reply("running", "embed", 1, 9))
     command = subprocess.Popen(
         [sys.executable, "-m", "footnote", "add", str(note)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem, standing
+from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem, status_reply
 
 STEPS = [
     {
@@ -103,7 +103,7 @@ def test_status_of_a_document_shows_its_steps_and_what_it_waits_for(stub: StubAp
 def test_status_of_a_running_document_shows_its_heartbeat(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/v1/documents/doc_1", Reply(document()))
     alive = {"heartbeat_at": "2026-11-21T02:00:00Z", "lease_until": "2026-11-21T02:00:30Z"}
-    stub.on("GET", "/v1/documents/doc_1/status", standing("running", "embed", 2, 9, **alive))
+    stub.on("GET", "/v1/documents/doc_1/status", status_reply("running", "embed", 2, 9, **alive))
     ran = footnote("status", "doc_1")
     assert "embed 2/9 chunks (1 attempt)\nlast heartbeat 2026-11-2" in ran.out
     assert ":00:30\n" in ran.out

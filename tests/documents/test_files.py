@@ -47,7 +47,7 @@ async def key_of(rt: Runtime, file_id: str) -> str:
 
 async def held_bytes(rt: Runtime, tenant: str) -> int:
     async with rt.for_tenant(tenant).transaction() as session:
-        return int((await quotas.standing(session, rt.settings))["bytes"]["used"] or 0)
+        return int((await quotas.used_and_left(session, rt.settings))["bytes"]["used"] or 0)
 
 
 async def consistent(rt: Runtime) -> bool:

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def taken(rt: Runtime, key: str, limit: int) -> Allowance:
-    standing = await rate_limits.take(rt.shared, key, "query", limit)
-    assert standing is not None
-    return standing
+    taken = await rate_limits.take(rt.shared, key, "query", limit)
+    assert taken is not None
+    return taken
 
 
 async def pass_time(rt: Runtime, key: str, seconds: float) -> None:
