@@ -43,17 +43,17 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Runs until cancelled. Waits while Postgres or Redis is away. A broker that hangs does not delay `reap`."""
+        """Runs until cancelled. Waits while Postgres or Redis is away. A broker that hangs delays no recovery."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reaping())
+            group.create_task(self._requeueing())
             group.create_task(self._refilling())
 
-    async def _reaping(self) -> None:
+    async def _requeueing(self) -> None:
         silent = self.woken_for["take_back"]
         while True:
             await silent.wait()
             silent.clear()
-            await self._patiently(self.reap)
+            await self._patiently(self.requeue_expired)
 
     async def _refilling(self) -> None:
         while True:
@@ -136,10 +136,10 @@ class Dispatcher:
         self.broker_run = server["run_id"]
         return {lane: await self.redis.llen(lane.value) for lane in Lane}
 
-    async def reap(self) -> None:
+    async def requeue_expired(self) -> None:
         """Takes back, or fails for good, the jobs of workers that went silent."""
         async with self.rt.transaction() as session:
-            again, poison = await recovery.reap(session, self.rt.settings)
+            again, poison = await recovery.requeue_expired(session, self.rt.settings)
             for claim in poison:
                 await jobs.fail(
                     session,
@@ -147,7 +147,7 @@ class Dispatcher:
                     "worker_crashed",
                     f"The worker died {claim.attempts} times on the step {claim.step!r}.",
                 )
-            silent = await question_batches.reap(session, self.rt.settings)
+            silent = await question_batches.requeue_expired(session, self.rt.settings)
         for outcome, rows in (("again", [*again, *silent]), ("failed", poison)):
             jobs_taken_back_total.labels(outcome).inc(len(rows))
         for job_id in [*again, *silent]:

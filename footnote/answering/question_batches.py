@@ -228,7 +228,7 @@ async def take_due(session: AsyncSession, again_seconds: float, slots: int) -> S
     return (await session.scalars(_TAKE_DUE, {"again": again_seconds, "at_once": room})).all()
 
 
-async def reap(session: AsyncSession, settings: Settings) -> Sequence[str]:
+async def requeue_expired(session: AsyncSession, settings: Settings) -> Sequence[str]:
     """Takes batches back from silent workers; their ids. One that killed several ends, its open items failed."""
     again, poison = await leases.take_back(session, QueryBatch, settings.max_attempts)
     ids = [batch.id for batch in (*again, *poison)]

@@ -9,7 +9,7 @@ from footnote.models import Job
 from footnote.settings import Settings
 
 
-async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], list[Claim]]:
+async def requeue_expired(session: AsyncSession, settings: Settings) -> tuple[list[str], list[Claim]]:
     """Takes jobs back from silent workers: (ids that wait for another attempt, claims to be failed as poison).
 
     A job that shared its message is never poison: another one may have killed the worker. It was at its first attempt,

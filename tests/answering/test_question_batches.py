@@ -148,8 +148,8 @@ async def test_only_the_newest_claim_may_keep(one: Runtime, tenant: str) -> None
         assert await question_batches.claim(session, batch_id, 30) is None
     await changed(one, batch_id, lease_until=func.now() - timedelta(seconds=1))
     async with one.transaction() as session:
-        assert await question_batches.reap(session, one.settings) == [batch_id]
-        assert await question_batches.reap(session, one.settings) == []
+        assert await question_batches.requeue_expired(session, one.settings) == [batch_id]
+        assert await question_batches.requeue_expired(session, one.settings) == []
     await changed(one, batch_id, next_attempt_at=func.now())
     second = await claimed(one, batch_id)
     for claim, answer in ((first, {"id": "ans_1"}), (second, {"id": "ans_2"})):
@@ -246,7 +246,7 @@ async def test_a_batch_that_kills_its_workers_ends(one: Runtime, tenant: str) ->
         await claimed(one, batch_id)
         await changed(one, batch_id, lease_until=func.now() - timedelta(seconds=1))
         async with one.transaction() as session:
-            await question_batches.reap(session, one.settings)
+            await question_batches.requeue_expired(session, one.settings)
     assert await results(one, batch_id) == ["bad", "worker_crashed"]
     assert [each["data"]["failed"] for each in await told(one, batch_id)] == [2]
 

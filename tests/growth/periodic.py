@@ -43,7 +43,7 @@ def named(rt: Runtime, client: httpx2.AsyncClient, tenant_id: str) -> Mapping[st
     return {
         "alarm": partial(_look, rt),
         "dispatcher refill": dispatcher.refill,
-        "dispatcher reap": dispatcher.reap,
+        "dispatcher requeue": dispatcher.requeue_expired,
         "deliveries": Deliveries(rt)._start_due,
         "background tasks": partial(background_tasks.run_next, rt.operator),
         "room under a quota": partial(_room, rt.for_tenant(tenant_id)),

@@ -183,7 +183,7 @@ async def test_a_step_that_takes_long_keeps_its_lease_and_shows_progress(committ
 
     await until(renewed)
     async with rt.transaction() as session:
-        assert await recovery.reap(session, rt.settings) == ([], [])
+        assert await recovery.requeue_expired(session, rt.settings) == ([], [])
     held.go_on.set()
     assert await task
     assert (await driving.run(rt, job_id)).state == "succeeded"

@@ -224,7 +224,7 @@ async def test_a_worker_that_dies_there_loses_and_doubles_nothing(
     assert await chunks_of(rt, job.document_id) == []
     await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
     async with rt.transaction() as session:
-        assert await recovery.reap(session, rt.settings) == ([job_id], [])
+        assert await recovery.requeue_expired(session, rt.settings) == ([job_id], [])
     await check_whole(rt, await ended(rt, job_id))
     assert len(asked(rt)) <= 2 * CHUNKS, "the batch in flight was asked for again, at most"
     assert seam in ("embedded", "stored") or len(asked(rt)) == CHUNKS
@@ -247,7 +247,7 @@ async def test_a_document_that_kills_its_worker_while_it_is_embedded_is_given_up
         crashes += job.state == "running"
         await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
         async with rt.transaction() as session:
-            _, poison = await recovery.reap(session, rt.settings)
+            _, poison = await recovery.requeue_expired(session, rt.settings)
         if poison:
             break
         await set_job(rt, job_id, next_attempt_at=func.now())

@@ -50,9 +50,9 @@ async def write(rt: Runtime, work: Callable[..., Awaitable[Any]], *arguments: An
         return await work(session, *arguments, **options)
 
 
-async def reap(rt: Runtime) -> tuple[list[str], list[Claim]]:
+async def requeue_expired(rt: Runtime) -> tuple[list[str], list[Claim]]:
     async with rt.transaction() as session:
-        return await recovery.reap(session, rt.settings)
+        return await recovery.requeue_expired(session, rt.settings)
 
 
 async def take(rt: Runtime, room: int = 64, again: float = 30) -> list[tuple[str, str]]:
@@ -128,7 +128,7 @@ STALE_WRITES: dict[str, Callable[[AsyncSession, Claim, Runtime], Awaitable[Any]]
 
 
 @pytest.mark.parametrize("name", STALE_WRITES)
-@pytest.mark.parametrize("loss", ["reaped", "reaped and claimed again", "cancelled"])
+@pytest.mark.parametrize("loss", ["requeued", "requeued and claimed again", "cancelled"])
 async def test_whoever_lost_the_lease_writes_nothing(
     rt: Runtime, tenant: str, job_id: str, name: str, loss: str
 ) -> None:
@@ -137,8 +137,8 @@ async def test_whoever_lost_the_lease_writes_nothing(
         await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     else:
         await lease_ended(rt, job_id)
-        await reap(rt)
-    if loss == "reaped and claimed again":
+        await requeue_expired(rt)
+    if loss == "requeued and claimed again":
         await set_job(rt, job_id, next_attempt_at=func.now())
         await claim(rt, job_id)
     before = await job_of(rt, job_id)
@@ -251,13 +251,13 @@ async def test_an_error_message_that_postgres_cannot_store_still_ends_the_job(
     assert (await job_of(rt, job_id)).error_message == "ab"
 
 
-# -- reaped --------------------------------------------------------------------------------------------------
+# -- requeued ------------------------------------------------------------------------------------------------
 
 
 async def test_a_silent_worker_loses_the_job_which_waits_and_is_due_again(rt: Runtime, job_id: str) -> None:
     stale = await claim(rt, job_id)
     await lease_ended(rt, job_id)
-    assert await reap(rt) == ([job_id], [])
+    assert await requeue_expired(rt) == ([job_id], [])
     job = await job_of(rt, job_id)
     assert (job.state, job.lease_until, job.attempts) == ("waiting", None, 1)
     assert job.token > stale.token
@@ -272,7 +272,7 @@ async def test_a_silent_worker_loses_the_job_which_waits_and_is_due_again(rt: Ru
 
 async def test_a_live_lease_is_left_alone(rt: Runtime, job_id: str) -> None:
     await claim(rt, job_id)
-    assert await reap(rt) == ([], [])
+    assert await requeue_expired(rt) == ([], [])
 
 
 async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime, job_id: str) -> None:
@@ -283,7 +283,7 @@ async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime
         await set_job(
             rt, job_id, lease_until=Job.lease_until - timedelta(microseconds=1)
         )  # the test's time stands still
-        assert await reap(rt) == ([job_id] if taken_back else [], [])
+        assert await requeue_expired(rt) == ([job_id] if taken_back else [], [])
         if not taken_back:
             await set_job(rt, job_id, state="queued", next_attempt_at=func.now())
     job = await job_of(rt, job_id)
@@ -306,8 +306,8 @@ async def test_two_reapers_do_not_take_the_same_job(committing_rt: Runtime) -> N
     await claim(committing_rt, job_id)
     await lease_ended(committing_rt, job_id)
     async with committing_rt.transaction() as session:
-        assert (await recovery.reap(session, committing_rt.settings))[0] == [job_id]
-        assert await reap(committing_rt) == ([], [])
+        assert (await recovery.requeue_expired(session, committing_rt.settings))[0] == [job_id]
+        assert await requeue_expired(committing_rt) == ([], [])
 
 
 async def test_five_crashes_on_a_step_fail_the_document_and_tell_whoever_asked(rt: Runtime, tenant: str) -> None:
@@ -316,7 +316,7 @@ async def test_five_crashes_on_a_step_fail_the_document_and_tell_whoever_asked(r
     for attempt in range(1, 6):
         assert (await claim(rt, job_id)).attempts == attempt
         await lease_ended(rt, job_id)
-        again, poison = await reap(rt)
+        again, poison = await requeue_expired(rt)
         await set_job(rt, job_id, next_attempt_at=func.now())
         assert (again == [job_id]) is (attempt < 5)
     assert [each.job_id for each in poison] == [job_id]

@@ -95,7 +95,7 @@ async def some_jobs(rt: Runtime, count: int, **options: Any) -> list[str]:
 
 async def tick(dispatcher: Dispatcher) -> None:
     """What it does at least twice a second."""
-    await dispatcher.reap()
+    await dispatcher.requeue_expired()
     await dispatcher.refill()
 
 

@@ -103,7 +103,7 @@ class ForkServer:
                 self._become_parser(message, out, theirs, {parser, *self._parsers})
         self._parsers.add(parser)
         self._watch(control, partial(self._give_up, parser))
-        self._watch(ours, partial(self._reap, parser))
+        self._watch(ours, partial(self._report_exit, parser))
 
     def _become_parser(self, message: bytes, out: BinaryIO, parent: socket.socket, parsers: set[_Parser]) -> NoReturn:
         """In the forked process: leaves what belongs to the server, and reads the document.
@@ -123,7 +123,7 @@ class ForkServer:
         self._selector.unregister(parser.control)
         parser.kill()
 
-    def _reap(self, parser: _Parser) -> None:
+    def _report_exit(self, parser: _Parser) -> None:
         """Waits for a parser that has closed all it had, as the last thing but ending, and reports it to its parent."""
         parser.kill()  # what it started
         status = os.waitstatus_to_exitcode(os.waitpid(parser.pid, 0)[1])

@@ -15,7 +15,7 @@ from tests.system.faults.stack import LEASE, Stack
 
 LOOK_SECONDS = 0.5
 REAP_SECONDS = 2.0  # a lease that ended is taken back within this
-RESTART_SECONDS = 3.0  # until a new dispatcher, or one whose database is back, reaps again
+RESTART_SECONDS = 3.0  # until a new dispatcher, or one whose database is back, requeues again
 GOES_ON_SECONDS = LEASE + 10
 STUCK_SECONDS = 100.0  # longer than anything waits: a webhook whose sender died is sent again after a minute
 AWAY = (
@@ -126,8 +126,8 @@ class Watch:
         self.latest = {row["id"]: Seen(*list(row)[1:]) for row in rows}
         for fault in self.faults:
             self._note_recovery(fault, now)
-        reapers = [each for each in self.faults if each.target in ("postgres", "pooler", "dispatcher")]
-        if not any(each.covers(now - RESTART_SECONDS, now) for each in reapers):
+        recovering = [each for each in self.faults if each.target in ("postgres", "pooler", "dispatcher")]
+        if not any(each.covers(now - RESTART_SECONDS, now) for each in recovering):
             self.stalls += [f"{job_id}: {seen}" for job_id, seen in self.latest.items() if seen.stands_still]
 
     def _note_recovery(self, fault: Fault, now: float) -> None:
