@@ -123,7 +123,7 @@ class Runtime:
         """In its turn, and with errors that say what is wrong with the database."""
         listening = self.pulse.listening() if self.pulse else nullcontext()
         try:
-            async with deadline.limited(), listening, self.admission_queue.place():
+            async with deadline.limited(), listening, self.admission_queue.admission():
                 yield
                 if self.pulse:
                     self.pulse.hear()  # statements of the driver are not heard one by one
@@ -154,14 +154,14 @@ class Runtime:
         await setting(session, settings | {"footnote.tenant": self.tenant_id or "", **said, "role": role or "none"})
 
     @asynccontextmanager
-    async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:
-        """Before a transaction that takes a lock: admits one of the tenant's with that name, or `places` of them.
+    async def alone(self, *name: str, slots: int = 1) -> AsyncIterator[None]:
+        """Before a transaction that takes a lock: admits one of the tenant's with that name, or `slots` of them.
 
         The others wait without a connection. Raises Busy if none is admitted in time.
         """
         entered = False
         try:
-            async with self.admission_queues.place("\n".join((self.tenant_id or "", *name)), places):
+            async with self.admission_queues.admission("\n".join((self.tenant_id or "", *name)), slots):
                 entered = True
                 yield
         except TimeoutError as error:
@@ -200,7 +200,7 @@ async def open_runtime(
     if interactive:
         connecting = connecting_promptly(admission_queue)
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
-        pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
+        pulse = Pulse(engine, partial(answers, settings), admission_queue.reject_all)
     else:
         engine = open_engine(settings, pool_size=pool_size, patience=patience)
         pulse = None

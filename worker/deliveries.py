@@ -12,7 +12,7 @@ from footnote.telemetry import log
 from footnote.webhooks import sending
 from footnote.webhooks.sending import Due
 
-PLACES = 64  # deliveries under way at once; a tenant has a quarter of them at most
+MOST_AT_ONCE = 64  # deliveries under way at once; a tenant has a quarter of them at most
 STOP_SECONDS = 5.0  # for those under way when it is stopped; what is cut off is sent again
 
 
@@ -23,7 +23,7 @@ class Deliveries:
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when it is woken: a delivery is due, or has ended and left its place."""
+        """Runs until cancelled. Looks when it is woken: a delivery is due, or one has ended."""
         try:
             while True:
                 await self.woken.wait()
@@ -38,7 +38,7 @@ class Deliveries:
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _start_due(self) -> None:
-        room = PLACES - len(self._under_way)
+        room = MOST_AT_ONCE - len(self._under_way)
         if room == 0:
             return
         async with self.rt.transaction() as session:

@@ -8,7 +8,7 @@ from typing import Any
 from celery import signals
 from redis.exceptions import RedisError
 
-from footnote.database.redis_address import connected_in_turn
+from footnote.database.redis_address import connected_blocking
 from footnote.jobs import workers
 from footnote.settings import Settings
 
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 0.5
 def attach(settings: Settings) -> None:
     """In the worker's main process."""
     name, said = uuid.uuid4().hex, -workers.SAY_SECONDS
-    redis = connected_in_turn(settings.redis_url or "", seconds=_PATIENCE_SECONDS)
+    redis = connected_blocking(settings.redis_url or "", seconds=_PATIENCE_SECONDS)
 
     def say(**_: Any) -> None:
         nonlocal said

@@ -64,7 +64,7 @@ def _next(document_id: str, page: int, read: StoredText) -> str | None:
     return id_of(document_id, page + 1) if page < read.pages else None
 
 
-def _about(details: DocumentDetails, pages: int, **place: Any) -> dict[str, Any]:
+def _about(details: DocumentDetails, pages: int, **location: Any) -> dict[str, Any]:
     """The document's own metadata, and ours, which count where both have a name."""
-    ours = {"document_id": details.document.id, "pages": pages, "collection": details.collection, **place}
+    ours = {"document_id": details.document.id, "pages": pages, "collection": details.collection, **location}
     return details.document.attributes | {name: value for name, value in ours.items() if value is not None}

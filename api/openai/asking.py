@@ -88,7 +88,7 @@ def question_of(rt: Runtime, asked: AskingIn, conversation: AskedWords, caller: 
     for param, refused in asked.refusals().items():
         if refused:
             raise unsupported(param, f"'{param}' asks for something that answers from documents cannot have.")
-    searches = [(place, tool.search) for place, tool in enumerate(asked.tools) if tool.search is not None]
+    searches = [(index, tool.search) for index, tool in enumerate(asked.tools) if tool.search is not None]
     return Question(
         query=_looking_for(conversation.words, searches, asked.model, caller),
         history=conversation.history,
@@ -105,13 +105,13 @@ def _looking_for(words: str, searches: Sequence[tuple[int, FileSearchIn]], model
     if not searches:
         one = models.collection_of(model)
         return Query(words, collections=None if one is None else [one], key_id=caller.key_id)
-    place, first = searches[0]
-    stores = [(place, store) for place, tool in searches for store in tool.vector_store_ids]
-    named = [ids.collection_id(store, f"tools.{place}.vector_store_ids") for place, store in stores]
+    index, first = searches[0]
+    stores = [(index, store) for index, tool in searches for store in tool.vector_store_ids]
+    named = [ids.collection_id(store, f"tools.{index}.vector_store_ids") for index, store in stores]
     return Query(
         words,
         collections=[*dict.fromkeys(named)],
-        filter=filters.parse(first.filters, f"body.tools.{place}.filters") if first.filters else None,
+        filter=filters.parse(first.filters, f"body.tools.{index}.filters") if first.filters else None,
         mode=mode_of(first.ranking_options),
         top_k=first.max_num_results,
         rerank=False if first.ranking_options.ranker == "none" else None,

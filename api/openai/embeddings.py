@@ -75,13 +75,13 @@ async def _embedded(
     """A vector for each text, and the tokens. What was spent counts, whatever becomes of the rest."""
     vectors, tokens = dict[int, "NDArray[np.float32]"](), 0
     for group in await asyncio.to_thread(groups, embedder, dict(enumerate(texts))):
-        answer = await embedder.embed([texts[place] for place in group])
+        answer = await embedder.embed([texts[index] for index in group])
         await usage.record_apart(rt, key_id, usage.of_embedding(embedder, answer))
         if dimensions not in (None, answer.dimensions):
             raise wrong("dimensions", f"The vectors of '{embedder.model}' have {answer.dimensions} dimensions.")
         vectors |= zip(group, answer.vectors, strict=True)
         tokens += answer.tokens
-    return [vectors[place] for place in range(len(texts))], tokens
+    return [vectors[index] for index in range(len(texts))], tokens
 
 
 def _body(body: EmbeddingsIn, vectors: list["NDArray[np.float32]"], tokens: int) -> bytes:

@@ -14,7 +14,7 @@ from footnote.errors import Invalid, NotFound
 STATUS = {410: 404, 415: 400, 422: 400}  # of the native status; any other one is the same
 UNKNOWN = ("model_not_found", "unknown_url")  # codes of 404; all other ones are `not_found`
 _COLLECTION, _DOCUMENT = re.compile(r"(?<=')col_"), re.compile(r"(?<=')doc_")  # in quotes, as our messages name them
-_PLACES = ("body.", "query.", "path.", "header.")
+_LOCATIONS = ("body.", "query.", "path.", "header.")
 
 
 def is_below(path: str) -> bool:
@@ -41,7 +41,7 @@ def refusal(
 
 
 def body_of(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """The body. `param` is the first wrong member, without the place that it came from."""
+    """The body. `param` is the first wrong member, without its location in the request."""
     param = _param(fields[0]["field"]) if fields and code != "invalid_json" else None
     message = outward(message)
     status = STATUS.get(status, status)
@@ -56,7 +56,7 @@ def body_of(status: int, code: str, message: str, fields: Sequence[Mapping[str, 
         kind = "server_error"
     elif status == 400:
         code = "invalid_value" if code == "invalid_request" else code
-        if fields and message.startswith(_PLACES):
+        if fields and message.startswith(_LOCATIONS):
             message = _in_words(code, param, str(fields[0]["message"]))
     return {"error": {"message": _with_their_ids(message), "type": kind, "param": param, "code": code}}
 
@@ -100,8 +100,8 @@ def _with_their_ids(message: str) -> str:
 
 
 def _param(field: str) -> str | None:
-    place = next((each for each in _PLACES if field.startswith(each)), "")
-    field = field.removeprefix(place)
+    location = next((each for each in _LOCATIONS if field.startswith(each)), "")
+    field = field.removeprefix(location)
     return None if field in ("", "body") else field
 
 

@@ -14,7 +14,7 @@ from footnote.answering.stored_responses import completed_at, hits_of, queries_o
 from footnote.errors import FootnoteError
 from footnote.runtime import Runtime
 
-SEARCH, MESSAGE = 0, 1  # places of the two items in the output
+SEARCH, MESSAGE = 0, 1  # indexes of the two items in the output
 
 
 class ResponseAnswer:
@@ -86,8 +86,8 @@ class ResponseAnswer:
         kind = f"response.file_search_call.{step}"
         return self._event(kind, output_index=SEARCH, item_id=self._state.search_id)
 
-    def _item(self, step: str, place: int, item: Json) -> bytes:
-        return self._event(f"response.output_item.{step}", output_index=place, item=item)
+    def _item(self, step: str, output_index: int, item: Json) -> bytes:
+        return self._event(f"response.output_item.{step}", output_index=output_index, item=item)
 
     def _in_part(self, kind: str, **fields: Any) -> bytes:
         """An event about the text of the message."""

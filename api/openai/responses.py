@@ -101,11 +101,11 @@ async def list_input_items(
     row = await _found(rt, response_id)
     items = [
         InputItemOut(
-            id=f"{row.id.replace('resp_', 'msg_', 1)}_{place:04}",
+            id=f"{row.id.replace('resp_', 'msg_', 1)}_{index:04}",
             role=each["role"],
             content=[InputTextOut(text=each["text"])],
         )
-        for place, each in enumerate(row.request["said"])
+        for index, each in enumerate(row.request["said"])
     ]
     return window.page(window.among(items), lambda item: item)
 
@@ -151,7 +151,7 @@ def _messages(given: Any, repeated: dict[str, StoredResponse]) -> list[tuple[str
         return [("user", given)]
     if not isinstance(given, list):
         raise wrong("input", "Invalid value for 'input': expected a string or a list of items.")
-    return [_message(item, f"input.{place}", repeated) for place, item in enumerate(given)]
+    return [_message(item, f"input.{index}", repeated) for index, item in enumerate(given)]
 
 
 def _message(item: Any, param: str, repeated: dict[str, StoredResponse]) -> tuple[str, Any]:

@@ -73,8 +73,8 @@ async def _frames(request: Request, rt: Runtime, last_event_id: str | None) -> A
 
 def _first(feed: Feed, last_event_id: str | None) -> list[StreamEvent]:
     """What was missed since that event, else how things are."""
-    place = feed.place(last_event_id) if last_event_id else None
-    missed = None if place is None else feed.after(place)
+    number = feed.number_of(last_event_id) if last_event_id else None
+    missed = None if number is None else feed.after(number)
     if missed is not None:
         return missed
     return [*([_reset(feed)] if last_event_id else []), *feed.present()]

@@ -9,7 +9,7 @@ from api.schemas.fields import JsonObject, Name, Plain, Reference, Url, optional
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.jobs import DocumentStatus, ProgressOut, Step
 from api.schemas.questions import Names, QueryText
-from api.schemas.search import OnRequest, PlacedOut
+from api.schemas.search import LocatedOut, OnRequest
 from api.schemas.uploads import Filename
 from footnote import filters
 from footnote.citations import links
@@ -76,7 +76,7 @@ class AskArguments(In):
     filter: McpFilter = optional(_WHICH)
 
 
-class FootnoteOut(PlacedOut):
+class FootnoteOut(LocatedOut):
     """A footnote. If it is `verified`, the quote stands on the page to the letter, at these characters."""
 
     marker: int
@@ -89,7 +89,7 @@ class FootnoteOut(PlacedOut):
         return links.absolute(links.path_of(self))
 
 
-class DoubtOut(Out):
+class UnsupportedOut(Out):
     """A sentence of the answer that no verified footnote supports."""
 
     text: str
@@ -101,7 +101,7 @@ class CitedAnswerOut(Out):
     answer: str
     answer_status: Literal["supported", "partial", "related", "not_found"]
     citations: list[FootnoteOut]
-    unsupported: list[DoubtOut]
+    unsupported: list[UnsupportedOut]
 
 
 class ListDocumentsArguments(In):

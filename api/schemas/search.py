@@ -11,7 +11,7 @@ OnRequest = Field(exclude_if=lambda value: value is None)
 IfAny = Field(exclude_if=lambda value: not value)
 
 
-class PlacedOut(Out):
+class LocatedOut(Out):
     """Text on a page of a version of a document."""
 
     document_id: str
@@ -23,8 +23,8 @@ class PlacedOut(Out):
     char_end: int
 
 
-class AnchoredOut(PlacedOut):
-    """A placed text with the address of the web page that shows it."""
+class AnchoredOut(LocatedOut):
+    """A text with its location and the address of the web page that shows it."""
 
     @computed_field(description="Where people see the text lit on its page.")  # type: ignore[prop-decorator]
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.terminal import counted, one_line, pages_of, place_of, say, say_json
+from footnote.cli.terminal import counted, location_of, one_line, pages_of, say, say_json
 from footnote.errors import NotFound
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _footnotes(citations: list[Json]) -> None:
     for each in sorted(citations, key=lambda citation: int(citation["marker"])):
         checked = "✓ checked" if each["verified"] else "✗ not verified"
         quote = one_line(each["quote"], QUOTE)
-        say(f"[{each['marker']}] {each['filename']}, {place_of(each)} — “{quote}”  {checked}")
+        say(f"[{each['marker']}] {each['filename']}, {location_of(each)} — “{quote}”  {checked}")
         _link(each)
 
 

@@ -43,10 +43,10 @@ def login(url: Url = None, key: Key = None) -> None:
     with connected(Target(given, chosen, "this login")) as api:
         _try(api)
     try:
-        place = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
+        path = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
-    say(f"Commands talk to {given} now; {place} has the key.")
+    say(f"Commands talk to {given} now; {path} has the key.")
     if given.startswith("http://") and not is_loopback(given):
         say("The key travels unencrypted to it: use https:// where others share the network.", err=True)
 

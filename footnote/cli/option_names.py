@@ -50,7 +50,7 @@ def _command(words: Sequence[str]) -> Any:
 
 
 def _option(field: str, parameters: Sequence[Any]) -> str | None:
-    """The first part of the field after its place (body, query, ...) that a parameter is named for."""
+    """The first part of the field after its location (body, query, ...) that a parameter is named for."""
     names: dict[str, str] = {option: option for each in parameters for option in each.opts if option.startswith("--")}
     names |= {each.name: each.metavar or each.name.upper() for each in parameters if each.param_type_name == "argument"}
     for part in field.split(".")[1:]:

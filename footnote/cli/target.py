@@ -61,13 +61,13 @@ def _key(settings: Settings, found: Target) -> str | None:
         return checked(settings.api_key, "FOOTNOTE_API_KEY")
     if found.key:
         return checked(found.key, found.origin)
-    place = key_file(settings)
+    path = key_file(settings)
     try:
-        return checked(place.read_text(), str(place))
+        return checked(path.read_text(), str(path))
     except FileNotFoundError:
         return _key_of(found.url)
     except (OSError, ValueError) as error:
-        raise Unauthenticated("no_api_key", f"The API key in {place} cannot be read: {error}.") from error
+        raise Unauthenticated("no_api_key", f"The API key in {path} cannot be read: {error}.") from error
 
 
 def _key_of(url: str) -> str | None:
@@ -76,11 +76,11 @@ def _key_of(url: str) -> str | None:
     return checked(known.key, str(user_file.server_file())) if known and known.url == url.rstrip("/") else None
 
 
-def checked(key: str, place: str) -> str:
+def checked(key: str, origin: str) -> str:
     """Raises Unauthenticated for what a header cannot carry."""
     key = key.strip()
     if not re.fullmatch(r"[!-~]+", key):
-        raise Unauthenticated("invalid_api_key", f"What {place} holds is not an API key.")
+        raise Unauthenticated("invalid_api_key", f"What {origin} holds is not an API key.")
     return key
 
 

@@ -49,7 +49,7 @@ def pages_of(anchor: dict[str, Any]) -> str:
     return f"page {first}" if first == last else f"pages {first}-{last}"
 
 
-def place_of(citation: dict[str, Any]) -> str:
+def location_of(citation: dict[str, Any]) -> str:
     """Where a quote stands, for people: the headings above it where pages have no pictures, else its page."""
     heading, drawn = citation.get("heading"), citation.get("highlights_url")
     if drawn or not heading:

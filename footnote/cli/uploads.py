@@ -130,11 +130,11 @@ def _left_by_programs(path: Path) -> str | None:
 
 def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
     closed: list[OSError] = []
-    for place, directories, files in os.walk(directory, onerror=closed.append):
-        here = [Path(place, name) for name in sorted(directories)]
+    for folder, directories, files in os.walk(directory, onerror=closed.append):
+        here = [Path(folder, name) for name in sorted(directories)]
         yield from (Skipped(each, reason) for each in here if (reason := _hidden(each)))
         directories[:] = [each.name for each in here if not _hidden(each)]
-        for path in (Path(place, name) for name in sorted(files)):
+        for path in (Path(folder, name) for name in sorted(files)):
             reason = _left_by_programs(path) or _hidden(path) or _unwanted(path, suffixes)
             yield Skipped(path, reason) if reason else path
     yield from (Skipped(Path(error.filename), error.strerror or str(error)) for error in closed)

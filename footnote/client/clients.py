@@ -143,14 +143,14 @@ class _Calls(Bound[Way]):
         Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion goes on.
         """
         document_id = _id_of(document)
-        place = path_of("/v1/documents/{}", document_id)
+        path = path_of("/v1/documents/{}", document_id)
         begun, pause = monotonic(), FIRST_LOOK
         while True:
-            status = await self._session.read(DocumentStatus, f"{place}/status")
+            status = await self._session.read(DocumentStatus, f"{path}/status")
             if on_progress:
                 on_progress(status)
             if status.status == "ready":
-                return await self._session.read(StoredDocument, place)
+                return await self._session.read(StoredDocument, path)
             if status.status in ("failed", "cancelled"):
                 raise _failure(status)
             left = None if timeout is None else begun + timeout - monotonic()
@@ -205,17 +205,17 @@ class _Calls(Bound[Way]):
 
         Offsets count Unicode code points, as Python's do: a citation's quote is at `text[char_start:char_end]`.
         """
-        place = path_of(PAGE, document_id, str(number))
+        path = path_of(PAGE, document_id, str(number))
         wanted = given(version=version, char_start=char_start, char_end=char_end, around=around)
-        return await self._session.read(DocumentPage, place, **wanted)
+        return await self._session.read(DocumentPage, path, **wanted)
 
     @iterator
     async def pages(self, document_id: str, *, version: int | None = None) -> AsyncGenerator[DocumentPage, None]:
         """Every page, in order, of one version."""
         number, last = 1, 1
         while number <= last:
-            place = path_of(PAGE, document_id, str(number))
-            page = await self._session.read(DocumentPage, place, **given(version=version))
+            path = path_of(PAGE, document_id, str(number))
+            page = await self._session.read(DocumentPage, path, **given(version=version))
             number, last, version = number + 1, page.pages, page.version
             yield page
 

@@ -97,8 +97,8 @@ class Documents(Bound[Way]):
     @iterator
     async def chunks(self, document_id: str, *, limit: int | None = None) -> AsyncGenerator[DocumentChunk, None]:
         """The passages that questions see, in order, each with its place on a page."""
-        place = path_of(DOCUMENT + "/chunks", document_id)
-        async for each in self._session.listed(DocumentChunk, place, limit):
+        path = path_of(DOCUMENT + "/chunks", document_id)
+        async for each in self._session.listed(DocumentChunk, path, limit):
             yield each
 
 
@@ -169,8 +169,8 @@ class Conversations(Bound[Way]):
         self, conversation_id: str, *, order: Literal["oldest", "newest"] | None = None, limit: int | None = None
     ) -> AsyncGenerator[StoredMessage, None]:
         """Its questions and answers, with the citations of each answer."""
-        place = path_of(CONVERSATION, conversation_id)
-        async for each in self._session.listed(StoredMessage, place, limit, within="messages", order=order):
+        path = path_of(CONVERSATION, conversation_id)
+        async for each in self._session.listed(StoredMessage, path, limit, within="messages", order=order):
             yield each
 
     @method

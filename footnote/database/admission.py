@@ -16,23 +16,23 @@ began: ContextVar[float] = ContextVar("began")
 
 
 class AdmissionQueue:
-    """Admits `places` at a time; the others wait.
+    """Admits `slots` at a time; the others wait.
 
     A request that has begun is finished before later ones begin: under load some are answered soon, instead of all of
     them late. A waiting request does not time out while others are admitted.
     """
 
-    def __init__(self, places: int, patience: float) -> None:
+    def __init__(self, slots: int, patience: float) -> None:
         """`patience`: seconds without any admission after which waiting ends."""
-        self._free = places
+        self._free = slots
         self._patience = patience
         self._moved = 0.0
         self._numbers = count()
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Raises TimeoutError if no place became free for as long as the patience."""
+    async def admission(self) -> AsyncIterator[None]:
+        """Raises TimeoutError if no slot became free for as long as the patience."""
         if self._free:
             self._free -= 1
         else:
@@ -44,33 +44,33 @@ class AdmissionQueue:
 
     async def _wait(self) -> None:
         come = time.monotonic()
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (began.get(come), next(self._numbers), turn))
+        admitted = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (began.get(come), next(self._numbers), admitted))
         try:
-            while not turn.done():
+            while not admitted.done():
                 left = deadline.left(max(come, self._moved) + self._patience - time.monotonic())
                 if left <= 0:
-                    raise TimeoutError("no place became free in time")
-                await asyncio.wait({turn}, timeout=left)
+                    raise TimeoutError("no slot became free in time")
+                await asyncio.wait({admitted}, timeout=left)
         except BaseException:
-            if not turn.cancel() and not turn.exception():  # admitted at the last moment: the next one takes the place
+            if not admitted.cancel() and not admitted.exception():  # at the last moment: the next one is
                 self._leave()
             raise
-        turn.result()
+        admitted.result()
 
-    def turn_away(self) -> None:
+    def reject_all(self) -> None:
         """Ends all waiting with TimeoutError, because the database is away."""
         while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_exception(TimeoutError("what is waited for is away"))
+            _, _, admitted = heapq.heappop(self._waiting)
+            if not admitted.done():
+                admitted.set_exception(TimeoutError("what is waited for is away"))
 
     def _leave(self) -> None:
         self._moved = time.monotonic()
         while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
+            _, _, admitted = heapq.heappop(self._waiting)
+            if not admitted.done():
+                admitted.set_result(None)
                 return
         self._free += 1
 
@@ -87,12 +87,12 @@ class AdmissionQueues:
         self._users: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def place(self, name: str, places: int = 1) -> AsyncIterator[None]:
-        """One of `places`. Raises TimeoutError as `AdmissionQueue.place` does."""
-        queue = self._queues.setdefault(name, AdmissionQueue(places, self._patience))
+    async def admission(self, name: str, slots: int = 1) -> AsyncIterator[None]:
+        """One of `slots`. Raises TimeoutError as `AdmissionQueue.admission` does."""
+        queue = self._queues.setdefault(name, AdmissionQueue(slots, self._patience))
         self._users[name] += 1
         try:
-            async with queue.place():
+            async with queue.admission():
                 yield
         finally:
             self._users[name] -= 1

@@ -220,15 +220,15 @@ def _literal_number(value: float) -> str:
 
 @lru_cache(maxsize=512)
 def _written(statement: str, types: tuple[tuple[str, str], ...]) -> tuple[str, tuple[str, ...]]:
-    casts, places = dict(types), dict[str, int]()
+    casts, positions = dict(types), dict[str, int]()
 
-    def place(found: re.Match[str]) -> str:
+    def parameter(found: re.Match[str]) -> str:
         name = found[1]
         if casts[name][:1].isdigit():
             return casts[name]
-        return f"${places.setdefault(name, len(places) + 1)}{casts[name]}"
+        return f"${positions.setdefault(name, len(positions) + 1)}{casts[name]}"
 
-    return _NAMED.sub(place, statement), tuple(places)
+    return _NAMED.sub(parameter, statement), tuple(positions)
 
 
 @asynccontextmanager

@@ -213,7 +213,7 @@ def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[Openi
             return await connect_for_pool(settings, **options | promptly)
         except DatabaseAway as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
-                queue.turn_away()
+                queue.reject_all()
                 deadline.spend()
             raise
 

@@ -75,7 +75,7 @@ def connected(url: str, *, seconds: float, **options: Any) -> Redis:
     return watched
 
 
-def connected_in_turn(url: str, *, seconds: float) -> BlockingRedis:
+def connected_blocking(url: str, *, seconds: float) -> BlockingRedis:
     """The same, for a process without an event loop."""
     found = sentinels_of(url)
     if found is None:

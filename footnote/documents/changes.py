@@ -144,7 +144,7 @@ class Feed:
         missing = self.number - number
         return None if missing > len(self.held) else list(self.held)[len(self.held) - missing :]
 
-    def place(self, event_id: str) -> int | None:
+    def number_of(self, event_id: str) -> int | None:
         """The number of an event of this feed, or None."""
         name, _, number = event_id.rpartition("-")
         is_ours = name == self.name and number.isascii() and number.isdigit() and len(number) < 16

@@ -97,15 +97,15 @@ async def attach_some(rt: Runtime, task: BackgroundTask) -> int | None:
     async with acting_rt.transaction() as session:
         batch = await session.get(FileBatch, task.subject_id)
         open_ones = _open(task.subject_id).order_by(FileBatchItem.position).limit(A_PART)
-        places = (await session.scalars(open_ones)).all()
-    if batch is None or batch.cancelled_at is not None or not places:
+        positions = (await session.scalars(open_ones)).all()
+    if batch is None or batch.cancelled_at is not None or not positions:
         async with acting_rt.transaction() as session:
             await tasks.complete(session, task.id, {"documents": await _attached(session, task.subject_id)})
         return None
     by_key = acting_rt.as_actor(batch.key_id)
-    for position in places:
+    for position in positions:
         await rt.again_while_busy(partial(_attach_one, by_key, task.subject_id, position))
-    return len(places)
+    return len(positions)
 
 
 def _open(batch_id: str) -> Any:
@@ -119,7 +119,7 @@ async def _attached(session: AsyncSession, batch_id: str) -> int:
 
 
 async def _attach_one(rt: Runtime, batch_id: str, position: int) -> None:
-    """What is wrong with a file or its collection is written to its place. A temporary error is raised."""
+    """What is wrong with a file or its collection is written to its item. A temporary error is raised."""
     try:
         async with rt.transaction() as session:
             if (item := await _held(session, batch_id, position)) is None:
@@ -137,7 +137,7 @@ async def _attach_one(rt: Runtime, batch_id: str, position: int) -> None:
 
 
 async def _held(session: AsyncSession, batch_id: str, position: int) -> FileBatchItem | None:
-    """The place, if its file is still to be attached; the batch is not cancelled before the transaction ends."""
+    """The item, if its file is still to be attached; the batch is not cancelled before the transaction ends."""
     uncancelled = select(FileBatch.id).where(FileBatch.id == batch_id, FileBatch.cancelled_at.is_(None))
     if await session.scalar(uncancelled.with_for_update(read=True)) is None:
         return None

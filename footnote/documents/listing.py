@@ -76,7 +76,7 @@ _OF_TENANT = "document_of_tenant AS document"
 # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
 _IDS_IN_STATE = """
     SELECT job.document_id AS id FROM job
-    WHERE job.tenant_id = :tenant AND job.state = :state_{place} {older} AND (
+    WHERE job.tenant_id = :tenant AND job.state = :state_{index} {older} AND (
         SELECT document.id FROM document
         WHERE document.id = job.document_id AND document.job_id = job.id AND {condition}
       ) IS NOT NULL
@@ -96,7 +96,7 @@ _PAGE_OF_NAMED = """
     WITH found AS MATERIALIZED ({found})
     SELECT document.id FROM found AS document WHERE {behind} ORDER BY {order} LIMIT :limit OFFSET :offset
     """
-_IN_STATE = "(SELECT FROM job WHERE job.tenant_id = :tenant AND job.state = :state_{place} LIMIT :walked)"
+_IN_STATE = "(SELECT FROM job WHERE job.tenant_id = :tenant AND job.state = :state_{index} LIMIT :walked)"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class _Chosen:
         """The condition on documents with that on their jobs."""
         if not self.states:
             return self.condition
-        among = ", ".join(f":state_{place}" for place in range(self.states))
+        among = ", ".join(f":state_{index}" for index in range(self.states))
         return f"{self.condition} AND (SELECT state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608  constants
 
     @property
@@ -131,7 +131,7 @@ class _Chosen:
         if self.few:
             return _IDS.format(table="document", condition=self.with_states)
         return " UNION ALL ".join(
-            _IDS_IN_STATE.format(condition=self.condition, place=place, older="") for place in range(self.states)
+            _IDS_IN_STATE.format(condition=self.condition, index=index, older="") for index in range(self.states)
         )
 
 
@@ -224,7 +224,7 @@ async def _chosen(session: AsyncSession, wanted: DocumentFilter) -> _Chosen:
         condition, parameters = sql.condition(wanted.filter, tenant_of(session), sql.NEWEST)
         values |= parameters
         conditions.append(condition)
-    values |= {f"state_{place}": state for place, state in enumerate(wanted.states)}
+    values |= {f"state_{index}": state for index, state in enumerate(wanted.states)}
     gathered = bool(wanted.q) and not narrow
     by_name = gathered and not (wanted.states and await _are_few(session, len(wanted.states), values))
     few = narrow or not wanted.states
@@ -262,7 +262,7 @@ def _page(chosen: _Chosen, sort: Sort, *, is_behind: bool) -> str:
         return f"{_IDS.format(table=table, condition=condition)} ORDER BY {order.ids} LIMIT :limit OFFSET :offset"
     older = "AND job.document_id < :before" if is_behind else ""
     each = (
-        _NEWEST_IN_STATE.format(condition=chosen.condition, place=place, older=older) for place in range(chosen.states)
+        _NEWEST_IN_STATE.format(condition=chosen.condition, index=index, older=older) for index in range(chosen.states)
     )
     found = " UNION ALL ".join(each)
     return f"SELECT id FROM ({found}) AS found ORDER BY id DESC LIMIT :limit OFFSET :offset"  # noqa: S608  constants
@@ -279,7 +279,7 @@ def _escaped(part: str) -> str:
 
 async def _are_few(session: AsyncSession, states: int, values: dict[str, Any]) -> bool:
     """Whether few jobs are in the states."""
-    each = " UNION ALL ".join(_IN_STATE.format(place=place) for place in range(states))
+    each = " UNION ALL ".join(_IN_STATE.format(index=index) for index in range(states))
     [[count]] = await _fetch(session, f"SELECT count(*) FROM ({each}) AS found", values)  # noqa: S608  constants
     return int(count) < WALKED
 

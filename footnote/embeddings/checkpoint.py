@@ -57,7 +57,7 @@ async def obtain_space(
 class MadeVectors:
     """One vector a text: `vectors` has shape (len(hashes), space.dimensions).
 
-    `split`: the places of those that are means of the vectors of pieces.
+    `split`: the positions of those that are means of the vectors of pieces.
     """
 
     hashes: Sequence[bytes]
@@ -76,7 +76,7 @@ def columns(made: Iterable[MadeVectors]) -> Columns:
     dimensions = 1
     for each in made:
         hashes += each.hashes
-        split += [place in each.split for place in range(len(each.hashes))]
+        split += [index in each.split for index in range(len(each.hashes))]
         numbers += each.vectors.ravel().tolist()
         dimensions = each.vectors.shape[1]
     return hashes, split, numbers, dimensions
@@ -86,7 +86,7 @@ def columns(made: Iterable[MadeVectors]) -> Columns:
 # need a codec on every connection.
 def made_table(first: int) -> str:
     """A table expression `(hash, split, embedding, place)`."""
-    hashes, split, numbers, dimensions = (f"${first + place}" for place in range(4))
+    hashes, split, numbers, dimensions = (f"${first + index}" for index in range(4))
     return f"""
     SELECT hash, split, place, CAST(
         (CAST({numbers} AS real[]))[(place - 1) * {dimensions} + 1 : place * {dimensions}] AS halfvec) AS embedding
@@ -125,8 +125,8 @@ async def store(session: AsyncSession, document_id: str, space: EmbeddingSpace, 
     order = sorted(range(len(made.hashes)), key=made.hashes.__getitem__)
     if not order:
         return
-    split = {new for new, place in enumerate(order) if place in made.split}
-    ordered = MadeVectors([made.hashes[place] for place in order], made.vectors[order], split)
+    split = {new for new, index in enumerate(order) if index in made.split}
+    ordered = MadeVectors([made.hashes[index] for index in order], made.vectors[order], split)
     about = tenant_of(session), space.id, document_id
     await (await driver(session)).execute(_STORE, *about, *columns([ordered]))
 

@@ -60,8 +60,8 @@ async def measured(embedder: Embedder) -> Scale:
     asked = await embedder.embed([embedder.question_prefix + question for question, _ in PAIRS])
     answers = await embedder.embed([answer for _, answer in PAIRS])
     cosines: Sequence[Sequence[float]] = (asked.vectors @ answers.vectors.T).tolist()
-    related = [row[place] for place, row in enumerate(cosines)]
-    unrelated = [each for place, row in enumerate(cosines) for other, each in enumerate(row) if other != place]
+    related = [row[index] for index, row in enumerate(cosines)]
+    unrelated = [each for index, row in enumerate(cosines) for other, each in enumerate(row) if other != index]
     return Scale(statistics.fmean(unrelated) + DEVIATIONS * statistics.pstdev(unrelated), statistics.fmean(related))
 
 

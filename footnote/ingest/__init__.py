@@ -60,10 +60,10 @@ async def run_job(
 
 async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = None) -> None:
     """Works on the documents of one message, some at a time. None ends or waits because of another."""
-    places = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def work_on(job_id: str, calls: JoinedCalls) -> None:
-        async with places:
+        async with slots:
             if rt.stopping.is_set():
                 return
             try:

@@ -27,7 +27,7 @@ _SENTENCE_END = re.compile(r"\n|[.!?]\s|[。\uff01\uff1f]")
 _SENTENCE_MARKS = tuple(".!?…。\uff01\uff1f")
 _AFTER_MARKS = " \t\n\"'”’)]»"
 _SPACE = re.compile(r"\s")
-# An endless word is split after one character in sixteen, chosen by its code and not by its place.
+# An endless word is split after one character in sixteen, chosen by its code and not by its position.
 _SOME = f"[{''.join(re.escape(chr(code)) for code in range(0, 0x10000, 16))}]"
 # A text is split after these, the first of them first: paragraphs, lines, sentences, words.
 _SEPARATORS = [re.compile(each) for each in (r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME)]
@@ -51,8 +51,8 @@ class TextChunk:
 
     def context(self, title: str) -> str:
         """What the chunk is indexed with besides its text: where it is in its document, and what its columns are."""
-        place = " > ".join(dict.fromkeys(name for name in (title, *self.heading) if name))
-        return "\n".join(filter(None, (place, self.columns)))
+        headings = " > ".join(dict.fromkeys(name for name in (title, *self.heading) if name))
+        return "\n".join(filter(None, (headings, self.columns)))
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class _Ruler:
         return filled if filled > self.size else max(self.count_tokens(text), filled)
 
     def reach(self, text: str, earliest: int, stop: int, most: int) -> int:
-        """The first place from `earliest` on from which it is at most `most` to `stop`."""
+        """The first position from `earliest` on from which it is at most `most` to `stop`."""
         if self.count_tokens is None:
             return max(earliest, stop - most)
         if self.width(text[earliest:stop]) <= most:  # mostly; to search for it takes ten times as long
             return earliest
-        places = range(earliest, stop)
-        return earliest + bisect_left(places, True, key=lambda place: self.width(text[place:stop]) <= most)
+        starts = range(earliest, stop)
+        return earliest + bisect_left(starts, True, key=lambda start: self.width(text[start:stop]) <= most)
 
 
 def split(
@@ -281,7 +281,7 @@ def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
     """Splits into paragraphs, or else lines, sentences. Not into words: that takes seconds for a megabyte."""
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
+    # Without overlap and stripping, the pieces tile the text, and positions follow from their lengths. Each counts
     # as more than half the room, so that none are merged: `_joined` does that.
     room, least = ruler.room, ruler.room // 2 + 1
     return RecursiveCharacterTextSplitter(

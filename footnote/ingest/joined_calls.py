@@ -107,7 +107,7 @@ def _give(together: list[_Asking], answer: Embeddings) -> None:
     starts = accumulate((len(each.texts) for each in together), initial=0)
     for each, start, tokens in zip(together, starts, _shares(answer.tokens, together), strict=False):
         end = start + len(each.texts)
-        split = frozenset(place - start for place in answer.split if start <= place < end)
+        split = frozenset(index - start for index in answer.split if start <= index < end)
         if not each.answer.done():
             each.answer.set_result(replace(answer, vectors=answer.vectors[start:end], tokens=tokens, split=split))
 

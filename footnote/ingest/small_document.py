@@ -170,7 +170,7 @@ class _Found:
         log.info("step done")
         self.heartbeat.over("done")
         self.heartbeat.claim = replace(self.heartbeat.claim, step=step)
-        self.heartbeat.turn()
+        self.heartbeat.begin_span()
         bind_contextvars(step=step)
 
     async def _look_up(self, session: AsyncSession) -> None:

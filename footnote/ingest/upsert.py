@@ -127,7 +127,7 @@ async def insert_chunks(
     named = title(version.filename)
     contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
     found = [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)]
-    places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
+    owners = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
     columns = (
         list(range(position, position + len(rows))),
         [checkpoint.text_hash(embedding_text(named, row)) for row in rows],
@@ -143,7 +143,7 @@ async def insert_chunks(
         words.distinct(found),
     )
     stemmed_as = languages.stemming(version.language or "", language)
-    values = *places, stemmed_as, *columns, *checkpoint.columns(made)
+    values = *owners, stemmed_as, *columns, *checkpoint.columns(made)
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *values)
     if status != f"INSERT 0 {len(rows)}":
         raise embeddings_gone()

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.driver import driver
 from footnote.jobs import Lane
 
-TURN = 64  # due jobs of a tenant in a lane that count, so that no tenant alone asks for every machine
+MOST_OF_TENANT = 64  # due jobs of a tenant in a lane that count, so that no tenant alone asks for every machine
 MOST = 256  # due jobs of a lane that count, at most
 LOOKED_AT = 1000  # due jobs of all lanes, in the order of their time
 TENANTS = 64  # of a lane, in any order, where more are due
@@ -113,7 +113,7 @@ async def slots_wanted(session: AsyncSession) -> int:
 
     A large document and a batch of questions take a slot, and so do `SHARING` small documents.
     """
-    row = await (await driver(session)).fetchrow(_SLOTS, TURN, MOST, LOOKED_AT, TENANTS)
+    row = await (await driver(session)).fetchrow(_SLOTS, MOST_OF_TENANT, MOST, LOOKED_AT, TENANTS)
     assert row is not None
     small = row["small"] + row["due_small"]
     return int(row["large"] + row["due_large"] + row["batches"] + row["due_batches"] + -(-small // SHARING))

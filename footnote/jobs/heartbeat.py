@@ -38,23 +38,23 @@ class Heartbeat:
     _task: asyncio.Task[None] | None = field(default=None)
     _first: asyncio.TimerHandle | None = field(default=None)
     _begun: float = field(default_factory=monotonic)
-    _turn: float = field(default_factory=monotonic)  # when this turn of the step began, for the metrics
+    _run_began: float = field(default_factory=monotonic)  # when this run of the step began, for the metrics
 
     def __post_init__(self) -> None:
-        self.turn()
+        self.begin_span()
 
-    def turn(self) -> None:
-        """A turn of the claimed step begins in this task."""
+    def begin_span(self) -> None:
+        """A run of the claimed step begins in this task."""
         above, job_id, document_id = self.claim.traceparent or "", self.claim.job_id, self.claim.document_id
         self._span = traces.begin(self.claim.step, above, job_id=job_id, document_id=document_id)
 
     def over(self, outcome: str) -> None:
-        """Counts a turn of a step that ends here."""
+        """Counts a run of a step that ends here."""
         traces.end(self._span, failed=outcome in ("failed", "lost"), outcome=outcome)
         now, step, lane = monotonic(), self.claim.step, "large" if self.claim.large else "small"
-        steps_seconds.labels(step, lane).observe(now - self._turn)
+        steps_seconds.labels(step, lane).observe(now - self._run_began)
         steps_total.labels(step, lane, outcome).inc()
-        self._turn = now
+        self._run_began = now
 
     def start(self, work: "asyncio.Task[Any]") -> None:
         """The first beat comes after a tick: a step that ends before costs nothing."""

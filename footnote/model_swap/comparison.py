@@ -63,8 +63,8 @@ async def compare(rt: Runtime, name_or_id: str, given: Sequence[JudgedQuestion],
             raise Conflict("model_swap_not_ready", "Not all chunks have vectors of both models (any more).")
         rows = await (await driver(session)).fetch(_STORED, rt.tenant, collection.id, collection.name, MOST)
     asked = list(given[:MOST]) or [JudgedQuestion(row["question"]) for row in rows]
-    places = asyncio.Semaphore(AT_ONCE)
-    compared = await asyncio.gather(*(_compared(rt, collection.id, each, key_id, places) for each in asked))
+    slots = asyncio.Semaphore(AT_ONCE)
+    compared = await asyncio.gather(*(_compared(rt, collection.id, each, key_id, slots) for each in asked))
     return Comparison(
         _mean([each.overlap for each in compared]),
         _mean([each.ndcg_active for each in compared]),
@@ -74,12 +74,12 @@ async def compare(rt: Runtime, name_or_id: str, given: Sequence[JudgedQuestion],
 
 
 async def _compared(
-    rt: Runtime, collection_id: str, asked: JudgedQuestion, key_id: str, places: asyncio.Semaphore
+    rt: Runtime, collection_id: str, asked: JudgedQuestion, key_id: str, slots: asyncio.Semaphore
 ) -> ComparedQuestion:
     found: list[list[retrieval.Hit]] = []
     for standby in (False, True):
         query = Query(asked.question, [collection_id], top_k=DEPTH, rerank=False, standby=standby, key_id=key_id)
-        async with places:
+        async with slots:
             result = await retrieval.search(rt, query)
         await usage.record_apart(rt, key_id, *result.spent)
         found.append(result.hits)
@@ -95,8 +95,8 @@ def ndcg(documents: Sequence[str], relevant: Set[str]) -> float:
     A document counts where it stands first.
     """
     ranking = list(dict.fromkeys(documents))[:DEPTH]
-    gained = sum(1 / math.log2(place + 2) for place, each in enumerate(ranking) if each in relevant)
-    best = sum(1 / math.log2(place + 2) for place in range(min(len(relevant), DEPTH)))
+    gained = sum(1 / math.log2(rank + 2) for rank, each in enumerate(ranking) if each in relevant)
+    best = sum(1 / math.log2(rank + 2) for rank in range(min(len(relevant), DEPTH)))
     return round(gained / best, 4)
 
 

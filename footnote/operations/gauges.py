@@ -110,13 +110,13 @@ async def _of_redis(rt: Runtime) -> list[Metric]:
 
 def _of_disks(settings: Settings) -> list[Metric]:
     """Of the data directory, of the backups, and of the store if it is a folder; those that this process sees."""
-    places = {"data": settings.data_dir}
+    folders = {"data": settings.data_dir}
     if settings.backup_dir:
-        places["backups"] = settings.backup_dir
+        folders["backups"] = settings.backup_dir
     if settings.storage_location.startswith("file:"):
-        places["store"] = folder_of(settings.storage_location)
+        folders["store"] = folder_of(settings.storage_location)
     sizes, free = dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
-    for name, path in places.items():
+    for name, path in folders.items():
         with suppress(OSError):
             disk = os.statvfs(path)
             sizes[name,], free[name,] = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize

@@ -1,4 +1,4 @@
-"""Sentences and words of a text, with their places in it; plain rules, no model."""
+"""Sentences and words of a text, with their positions in it; plain rules, no model."""
 
 import re
 from functools import lru_cache

@@ -59,11 +59,11 @@ def distance(one: str, other: str) -> int:
     """
     before: list[int] = []
     row = list(range(len(other) + 1))
-    for place, letter in enumerate(one, 1):
-        before, above, row = row, before, [place]
+    for at_row, letter in enumerate(one, 1):
+        before, above, row = row, before, [at_row]
         for at, their in enumerate(other, 1):
             cost = min(before[at] + 1, row[at - 1] + 1, before[at - 1] + (letter != their))
-            if place > 1 and at > 1 and letter == other[at - 2] and one[place - 2] == their:
+            if at_row > 1 and at > 1 and letter == other[at - 2] and one[at_row - 2] == their:
                 cost = min(cost, above[at - 2] + 1)
             row.append(cost)
     return row[-1]

@@ -44,7 +44,7 @@ class Visitor:
     async def _visit(self, of: AdmissionQueue, since: float | None) -> None:
         if since is not None:
             began.set(since)
-        async with of.place():
+        async with of.admission():
             self.inside.set()
             await self.leaves.wait()
 

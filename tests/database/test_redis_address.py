@@ -9,7 +9,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from footnote.database.redis_address import connected, connected_in_turn, sentinels_of
+from footnote.database.redis_address import connected, connected_blocking, sentinels_of
 from footnote.errors import Invalid
 from footnote.queue import broker_url, make_app, start_batches
 from footnote.settings import Settings
@@ -39,7 +39,7 @@ def test_others_are_refused_without_their_password(wrong: str) -> None:
 
 
 async def test_those_that_ask_find_the_new_primary() -> None:
-    with sentinels.running(down_ms=300) as watched, connected_in_turn(watched.url, seconds=1) as other:
+    with sentinels.running(down_ms=300) as watched, connected_blocking(watched.url, seconds=1) as other:
         app = make_app(Settings(_env_file=None, redis_url=watched.url))
         redis = connected(watched.url, seconds=1)
         assert await redis.set("asked", "before")

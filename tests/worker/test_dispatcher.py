@@ -320,7 +320,7 @@ async def test_the_loop_goes_on_by_itself_through_an_outage(
     await asyncio.gather(loop, return_exceptions=True)
 
 
-async def test_a_broker_that_hangs_holds_up_no_reaping(dispatcher: Dispatcher, broker: Broker) -> None:
+async def test_a_broker_that_hangs_holds_up_no_recovery(dispatcher: Dispatcher, broker: Broker) -> None:
     rt = dispatcher.rt
     dispatcher.redis = redis = Redis.from_url(broker.server.url, socket_timeout=120)
     (job_id,) = await some_jobs(rt, 1)

@@ -66,7 +66,7 @@ async def disk(rt: Runtime) -> Iterable[Diagnosis]:
     found = [judged_disk(name, path, *_usage(path)) for name, path in folders.items()]
     if len(folders) == 2 and len({path.stat().st_dev for path in folders.values()}) == 1:
         remedy = "Set FOOTNOTE_BACKUP_DIR to a folder on another disk or machine."
-        found.append(warning("place of the backups", f"{backups} is lost with the disk of the data", remedy))
+        found.append(warning("folder of the backups", f"{backups} is lost with the disk of the data", remedy))
     return found
 
 

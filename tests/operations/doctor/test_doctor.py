@@ -211,7 +211,7 @@ async def test_a_redis_that_drops_messages_is_found(healthy: Runtime) -> None:
 
 @pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="there is no second disk")
 async def test_backups_on_the_disk_of_the_data_are_a_warning(healthy: Runtime, tmp_path: Path) -> None:
-    about = "place of the backups"
+    about = "folder of the backups"
     (tmp_path / "backups").mkdir()
     healthy.settings.data_dir.mkdir(parents=True, exist_ok=True)
     same = await found(healthy.settings.model_copy(update={"backup_dir": tmp_path / "backups"}))
