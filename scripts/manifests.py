@@ -97,8 +97,8 @@ def _of_pods(pods: Pods) -> Iterator[str]:
 def _of_container(container: Json) -> Iterator[str]:
     resources = container.get("resources", {})
     for kind in ("requests", "limits"):
-        lacking = {"cpu", "memory"} - resources.get(kind, {}).keys()
-        yield from (f"{kind} lack {each}" for each in sorted(lacking))
+        missing = {"cpu", "memory"} - resources.get(kind, {}).keys()
+        yield from (f"{kind} lack {each}" for each in sorted(missing))
     security = container.get("securityContext", {})
     yield from (f"{key} must be {value}" for key, value in _CONFINED.items() if security.get(key) != value)
     named = {each["name"] for each in container.get("ports", [])}

@@ -197,7 +197,7 @@ async def empty_expired(rt: Runtime, collection_id: str) -> None:
             await remove(rt, document_id)
 
 
-_SUMS = text(
+_TOTALS = text(
     """
     SELECT name, CAST(sum(CAST(number AS bigint)) AS bigint) AS total
     FROM deletion, jsonb_each_text(counts) AS counted(name, number) WHERE collection_id = :id GROUP BY name
@@ -205,13 +205,13 @@ _SUMS = text(
 )
 
 
-async def _sums(session: AsyncSession, task: BackgroundTask) -> dict[str, int]:
-    sums = await session.execute(_SUMS, {"id": task.subject_id})
-    return dict.fromkeys(COUNTED, 0) | {row.name: row.total for row in sums}
+async def _totals(session: AsyncSession, task: BackgroundTask) -> dict[str, int]:
+    totals = await session.execute(_TOTALS, {"id": task.subject_id})
+    return dict.fromkeys(COUNTED, 0) | {row.name: row.total for row in totals}
 
 
 async def _delete_collection(session: AsyncSession, task: BackgroundTask) -> None:
-    await tasks.complete(session, task.id, await _sums(session, task))
+    await tasks.complete(session, task.id, await _totals(session, task))
     await session.execute(delete(Collection).where(Collection.id == task.subject_id))
 
 
@@ -220,7 +220,7 @@ async def _delete_file(session: AsyncSession, task: BackgroundTask) -> None:
     removal = delete(File).where(File.id == task.subject_id).returning(File.object_key, File.bytes)
     gone = (await session.execute(removal)).one_or_none()
     if gone is not None:
-        counts = Counter(await _sums(session, task)) + Counter(objects=1, bytes=gone.bytes)
+        counts = Counter(await _totals(session, task)) + Counter(objects=1, bytes=gone.bytes)
         await tasks.complete(session, task.id, dict.fromkeys(COUNTED, 0) | counts)
         await idempotency.redact_documents(session, [task.subject_id])
         await objects.give_up(session, [gone.object_key])

@@ -68,7 +68,7 @@ async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
 
 
 async def build_due(rt: Runtime) -> bool:
-    """Builds the indexes that are lacking or were interrupted, while chunks are read and written.
+    """Builds the indexes that are missing or were interrupted, while chunks are read and written.
 
     A builder that was killed leaves a complete index, which is noted, or an invalid one, which is built again. Returns
     whether another may be due soon.

@@ -65,7 +65,7 @@ async def in_space(
         times, answer = 2, await embedder.embed(texts)
         spent += answer.tokens
     if answer.dimensions != space.dimensions:
-        if embedder.address is None or await _doubted(rt, space, answer.dimensions, times):
+        if embedder.address is None or await _count_unexpected(rt, space, answer.dimensions, times):
             raise _model_changed(space, answer.dimensions, collection)
         _wrong_length(space, answer.dimensions)
     if space.other_seen:
@@ -86,7 +86,7 @@ async def first(
     if expected is not None and found == expected.dimensions:
         return expected, answer
     if embedder.address is not None:
-        if expected is not None and found != asked_for and not await _doubted(rt, expected, found, 1):
+        if expected is not None and found != asked_for and not await _count_unexpected(rt, expected, found, 1):
             _wrong_length(expected, found)
         again = await embedder.embed([PROBE])
         if again.dimensions != found:
@@ -114,7 +114,7 @@ def _believed() -> ColumnElement[bool]:
     return (EmbeddingSpace.other_seen >= TIMES) & (EmbeddingSpace.other_since <= from_now(-SECONDS))
 
 
-async def _doubted(rt: Runtime, space: EmbeddingSpace, found: int, times: int) -> bool:
+async def _count_unexpected(rt: Runtime, space: EmbeddingSpace, found: int, times: int) -> bool:
     """Counts an unexpected length, seen `times` in a row; whether that is often enough to believe it."""
     same = (EmbeddingSpace.other_dimensions == found) & (EmbeddingSpace.other_seen > 0)
     noted = {

@@ -31,9 +31,7 @@ class Extracted:
     number: int
     text: str
     chunks: list[TextChunk]
-    words: (
-        list[list[float]] | None
-    )  # positions of the words on a page read from its picture, as `Scan` has them
+    words: list[list[float]] | None  # positions of the words on a page read from its picture, as `Scan` has them
     outline: list[Any] | None = None  # as `ParsedPage` has it
 
 

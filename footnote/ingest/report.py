@@ -73,11 +73,11 @@ def _pages(counts: Mapping[str, Any]) -> Iterator[Warned]:
     if counts.get("pages_without_text"):
         named = ", ".join(map(str, counts["empty_pages"]))
         more = ", ..." if counts["pages_without_text"] > len(counts["empty_pages"]) else ""
-        lacking = "in which none could be read" if counts.get("ocr_pages") else "that need text recognition"
+        reason = "in which none could be read" if counts.get("ocr_pages") else "that need text recognition"
         yield Warned(
             "pages_without_text",
             f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
-            f"empty, or pictures {lacking}.",
+            f"empty, or pictures {reason}.",
         )
     if counts.get("ocr_pages"):
         yield Warned(

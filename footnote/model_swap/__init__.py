@@ -154,7 +154,7 @@ def _check_swappable(collection: Collection, embedder: Embedder) -> None:
 
 # -- switched and rolled back --------------------------------------------------------------------------------
 
-_LACKING = (
+_WITHOUT_SECOND_VECTOR = (
     select(func.count())
     .select_from(Chunk)
     .where(~exists().where(ChunkVector.version_id == Chunk.version_id, ChunkVector.position == Chunk.position))
@@ -171,10 +171,10 @@ FROM swapped, embedding_space AS s WHERE c.id = swapped.collection_id AND s.id =
 """
 
 
-async def lacking(session: AsyncSession, collection: Collection) -> int:
+async def missing_vectors(session: AsyncSession, collection: Collection) -> int:
     """Chunks of the collection that have no second vector (yet)."""
     mine = (Chunk.tenant_id == collection.tenant_id) & (Chunk.collection_id == collection.id)
-    return await session.scalar(_LACKING.where(mine, Chunk.space_id != collection.standby_space_id)) or 0
+    return await session.scalar(_WITHOUT_SECOND_VECTOR.where(mine, Chunk.space_id != collection.standby_space_id)) or 0
 
 
 async def uses(session: AsyncSession, collection: Collection, space_id: int | None) -> bool:
@@ -192,7 +192,7 @@ async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
         collection, swap = await _held(session, name_or_id)
         if swap.state not in ("ready", "rolled_back"):
             raise _not_in(swap, "switched")
-        if missing := await lacking(session, collection):
+        if missing := await missing_vectors(session, collection):
             message = f"{missing} chunks have no vector of the other model yet. They get one soon: try again."
             raise Conflict("model_swap_not_ready", message, retry_after=1.0)
         return await _exchanged(session, swap, "switched", rt.settings.space_keep_days)

@@ -72,7 +72,7 @@ async def _give_up(rt: Runtime, task: BackgroundTask) -> None:
 
 
 @dataclass(frozen=True)
-class _Lacking:
+class _Incomplete:
     """Chunks without a second vector, all in the same space, as rows; and where the next look begins."""
 
     rows: Sequence[Mapping[str, Any]]
@@ -80,7 +80,7 @@ class _Lacking:
 
 
 async def _fill(rt: Runtime, swap: ModelSwap, collection: Collection) -> int:
-    found = await _next_lacking(rt, swap, collection, dropping=False)
+    found = await _next_incomplete(rt, swap, collection, dropping=False)
     if not found.rows and found.after_document is None:
         await _look_again(rt, swap, collection)
     return await _give(rt, swap, collection, found)
@@ -89,7 +89,7 @@ async def _fill(rt: Runtime, swap: ModelSwap, collection: Collection) -> int:
 async def _look_again(rt: Runtime, swap: ModelSwap, collection: Collection) -> None:
     """After the last document: whether all have both vectors. Raises Later: nothing is left to do for now."""
     async with rt.transaction() as session:
-        missing = await model_swap.lacking(session, collection)
+        missing = await model_swap.missing_vectors(session, collection)
     if missing:  # documents that were held by others
         await _remember(rt, swap, "")
         raise Later(SOON)
@@ -109,21 +109,23 @@ async def _make_ready(rt: Runtime, swap: ModelSwap) -> None:
         await (await driver(session)).execute(_READY, swap.id)
 
 
-async def _next_lacking(rt: Runtime, swap: ModelSwap, collection: Collection, *, dropping: bool) -> _Lacking:
+async def _next_incomplete(rt: Runtime, swap: ModelSwap, collection: Collection, *, dropping: bool) -> _Incomplete:
     async with rt.transaction() as session:
         after = (await session.get_one(ModelSwap, swap.id, populate_existing=True)).after_document
         connection = await driver(session)
         window = await connection.fetch(_WINDOW, rt.tenant, collection.id, after, WINDOW)
         only = collection.standby_space_id if dropping else None
         most = rt.settings.embedding_batch
-        rows = await connection.fetch(_LACKING, [each["active_version_id"] for each in window], only, most)
+        rows = await connection.fetch(
+            _WITHOUT_SECOND_VECTOR, [each["active_version_id"] for each in window], only, most
+        )
     if len(rows) == most:
         before_last = [each["id"] for each in window if each["id"] < rows[-1]["document_id"]]
-        return _Lacking(rows, before_last[-1] if before_last else after)
-    return _Lacking(rows, window[-1]["id"] if window else None)
+        return _Incomplete(rows, before_last[-1] if before_last else after)
+    return _Incomplete(rows, window[-1]["id"] if window else None)
 
 
-async def _give(rt: Runtime, swap: ModelSwap, collection: Collection, found: _Lacking) -> int:
+async def _give(rt: Runtime, swap: ModelSwap, collection: Collection, found: _Incomplete) -> int:
     """Gives the chunks their vectors in the space that they lack; how many got one."""
     given = 0
     for space_id in sorted({row["space_id"] for row in found.rows}):
@@ -214,7 +216,7 @@ async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | Non
     """Chunks whose searched vector is the second one get it as their own; the other vectors are deleted."""
     async with rt.transaction() as session:
         collection = await session.get_one(Collection, swap.collection_id)
-    found = await _next_lacking(rt, swap, collection, dropping=True)
+    found = await _next_incomplete(rt, swap, collection, dropping=True)
     if found.rows:  # they are searched by words so far, and had to keep the vector that goes
         return await _give(rt, swap, collection, found)
     if found.after_document is not None:
@@ -270,7 +272,7 @@ _WINDOW = """
 SELECT id, active_version_id FROM document
 WHERE tenant_id = $1 AND collection_id = $2 AND id > $3 AND active_version_id IS NOT NULL ORDER BY id LIMIT $4
 """
-_LACKING = """
+_WITHOUT_SECOND_VECTOR = """
 SELECT c.document_id, c.space_id, c.text_sha256, c.context, c.text
 FROM unnest(CAST($1 AS text[])) WITH ORDINALITY AS v(id, place), LATERAL (
     SELECT * FROM chunk c WHERE c.version_id = v.id AND ($2::smallint IS NULL OR c.space_id = $2)

@@ -64,13 +64,13 @@ async def migrated(settings: Settings, seconds: float) -> None:
     """Returns when the tables are those of this release or of a newer one. Raises Unavailable after `seconds`."""
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
-    while lacking := await _lacking(settings):
+    while obstacle := await _obstacle(settings):
         if clock() >= end:
-            raise Unavailable("not_migrated", f"Tables: {lacking}. Run `footnote migrate`.")
+            raise Unavailable("not_migrated", f"Tables: {obstacle}. Run `footnote migrate`.")
         await asyncio.sleep(0.5)
 
 
-async def _lacking(settings: Settings) -> str | None:
+async def _obstacle(settings: Settings) -> str | None:
     """What keeps this release from working on the tables; None if it can."""
     from migrations import LOCK, fingerprint, newest
 

@@ -152,8 +152,8 @@ async def _end(rt: Runtime, task: BackgroundTask) -> bool:
         files = select(File.id).where(File.tenant_id == tenant_id).limit(1)
         if await session.scalar(_first_document(tenant_id)) or await session.scalar(files):
             return False
-        sums = await session.execute(_DOCUMENTS, {"id": tenant_id, "began": receipt.created_at})
-        documents = dict.fromkeys(deletion.COUNTED, 0) | {row.name: row.total for row in sums}
+        totals = await session.execute(_DOCUMENTS, {"id": tenant_id, "began": receipt.created_at})
+        documents = dict.fromkeys(deletion.COUNTED, 0) | {row.name: row.total for row in totals}
         for key in (await session.scalars(select(DirectUpload.key).where(DirectUpload.tenant_id == tenant_id))).all():
             await objects.withdraw(session, key)
         for table in tables():

@@ -1,7 +1,7 @@
 """How many documents, chunks and bytes collections and tenants have, without counting them.
 
 Triggers on documents, versions and files write each change as a row, so no writer waits for another; `fold` adds the
-rows to sums now and then. The sums and the changes that are not folded yet are exact for what a transaction sees.
+rows to totals now and then. The totals and the changes that are not folded yet are exact for what a transaction sees.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ class DocumentTally:
     bytes: int = 0
 
 
-_SUMS = (
+_TOTALS = (
     "CAST(sum(documents) AS bigint), CAST(sum(searchable) AS bigint), CAST(sum(chunks) AS bigint), "
     "CAST(sum(bytes) AS bigint)"
 )
 _OF_COLLECTIONS = f"""
-SELECT collection_id, {_SUMS} FROM (
+SELECT collection_id, {_TOTALS} FROM (
     SELECT collection_id, documents, searchable, chunks, bytes FROM tally
     WHERE tenant_id = :tenant AND collection_id = ANY(:ids)
     UNION ALL
@@ -42,7 +42,7 @@ SELECT collection_id, {_SUMS} FROM (
 ) AS each GROUP BY collection_id
 """  # noqa: S608  constants
 _OF_TENANTS = f"""
-SELECT tenant_id, {_SUMS} FROM (
+SELECT tenant_id, {_TOTALS} FROM (
     SELECT tenant_id, documents, searchable, chunks, bytes FROM tally
     WHERE collection_id = '' AND (CAST(:tenant AS text) IS NULL OR tenant_id = :tenant)
     UNION ALL
@@ -93,7 +93,7 @@ _FOLD = text(
         SELECT tenant_id, coalesce(collection_id, '') AS collection_id, sum(documents) AS documents,
                sum(searchable) AS searchable, sum(chunks) AS chunks, sum(bytes) AS bytes
         FROM folded GROUP BY GROUPING SETS ((tenant_id, collection_id), (tenant_id))
-    ), sums AS (
+    ), totals AS (
         INSERT INTO tally AS t (tenant_id, collection_id, documents, searchable, chunks, bytes)
         SELECT * FROM added ORDER BY tenant_id, collection_id
         ON CONFLICT (tenant_id, collection_id) DO UPDATE
@@ -106,7 +106,7 @@ _FOLD = text(
 
 
 async def fold(session: AsyncSession) -> bool:
-    """Adds changes to the sums. Returns whether there may be more."""
+    """Adds changes to the totals. Returns whether there may be more."""
     return (await session.scalar(_FOLD, {"at_once": AT_ONCE}) or 0) == AT_ONCE
 
 
@@ -114,11 +114,11 @@ _EMPTY = text("DELETE FROM tally WHERE documents = 0 AND searchable = 0 AND chun
 
 
 async def purge(session: AsyncSession) -> int:
-    """Removes sums of nothing, such as those of deleted collections; how many."""
+    """Removes totals of nothing, such as those of deleted collections; how many."""
     return await affected(session, _EMPTY)
 
 
-# What the sums and changes lack of what is there. In one statement, so that all of it is seen at one moment.
+# What the totals and changes miss of what is there. In one statement, so that all of it is seen at one moment.
 MISSING = f"""
 SELECT tenant_id, collection_id, sum(documents) AS documents, sum(searchable) AS searchable, sum(chunks) AS chunks,
        sum(bytes) AS bytes

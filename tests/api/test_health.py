@@ -69,8 +69,8 @@ class NoStore(LocalStore):
 
 @pytest.mark.parametrize("away", ["redis", "store"])
 async def test_a_process_without_redis_or_store_stays_in_service(rt: Runtime, tmp_path: Path, away: str) -> None:
-    lacking = without_redis(rt) if away == "redis" else replace(rt, store=NoStore(tmp_path))
-    async with asked_of(lacking) as client:
+    without = without_redis(rt) if away == "redis" else replace(rt, store=NoStore(tmp_path))
+    async with asked_of(without) as client:
         answer, strict = await client.get("/readyz"), await client.get("/readyz?strict=true")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["checks"] == {"postgres": "ok", "redis": "ok", "store": "ok"} | {away: "away"}

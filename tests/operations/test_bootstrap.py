@@ -95,7 +95,7 @@ async def test_several_processes_may_migrate_a_new_database_at_once(own: Setting
 
 
 UNMARKED = "COMMENT ON TABLE alembic_version IS 'another'"
-STATES = {  # one after the other: what changes the tables, and what is lacking then
+STATES = {  # one after the other: what changes the tables, and what is missing then
     "this release made them": ("SELECT 1", None),
     "another build of this release made them": (UNMARKED, None),
     "a newer release made them": ("UPDATE alembic_version SET version_num = '9999'", None),
@@ -105,7 +105,7 @@ STATES = {  # one after the other: what changes the tables, and what is lacking 
 }
 
 
-async def lacking(own: Settings) -> str | None:
+async def obstacle(own: Settings) -> str | None:
     try:
         await bootstrap.migrated(own, 0)
     except Unavailable as error:
@@ -116,7 +116,7 @@ async def lacking(own: Settings) -> str | None:
 async def test_whether_the_tables_are_ready(own: Settings, own_database: str) -> None:
     for state, (statement, expected) in STATES.items():
         await run_sql(own_database, statement)
-        said = await lacking(own)
+        said = await obstacle(own)
         assert (expected in said) if expected and said else said is expected, state
 
 
@@ -132,7 +132,7 @@ async def test_a_migration_that_still_grants_rights_is_waited_for(own: Settings,
     migrating.terminate()
 
 
-async def test_waiting_changes_nothing_and_says_what_is_lacking(own: Settings, own_database: str) -> None:
+async def test_waiting_changes_nothing_and_says_what_is_missing(own: Settings, own_database: str) -> None:
     await run_sql(own_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     env = {"PATH": os.environ["PATH"], "DATABASE_URL": own_database, "FOOTNOTE_DATA_DIR": str(own.data_dir)}
     waiting = await asyncio.create_subprocess_exec(

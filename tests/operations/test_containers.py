@@ -213,9 +213,9 @@ def test_secrets_may_come_from_files_alone(tmp_path: Path) -> None:
 def test_what_is_mounted_from_here_exists(tmp_path: Path) -> None:
     services = compose(tmp_path, "*").values()
     mounts = [each for service in services for each in service.get("volumes", []) if each["type"] == "bind"]
-    lacking = [each for each in mounts if not (ROOT / Path(each["source"]).relative_to(tmp_path)).exists()]
+    missing = [each for each in mounts if not (ROOT / Path(each["source"]).relative_to(tmp_path)).exists()]
     assert len(mounts) == 5
-    assert lacking == []
+    assert missing == []
 
 
 def test_prometheus_reads_what_each_program_serves(services: Services) -> None:

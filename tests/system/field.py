@@ -91,7 +91,7 @@ class Field:
         expected = case.expected
         case.failures += [f"not stored: {each!r}" for each in expected.get("text", ()) if each not in stored]
         case.failures += [f"stored: {each!r}" for each in expected.get("not", ()) if each in stored]
-        case.failures += [problem for each in case.chunks if (problem := lacking(each, expected))]
+        case.failures += [problem for each in case.chunks if (problem := mismatch(each, expected))]
         for query in expected.get("search", ()):
             await self._search(case, query)
 
@@ -133,7 +133,7 @@ class Field:
         return body
 
 
-def lacking(chunk: Json, expected: Json) -> str | None:
+def mismatch(chunk: Json, expected: Json) -> str | None:
     """What a chunk should know besides its text, and does not."""
     wanted = expected.get("every_chunk_with")
     if wanted is None or wanted not in chunk["text"]:

@@ -161,8 +161,8 @@ def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0)
 def _beside(schema: Json, name: str) -> Json:
     """What an object needs beside the field of that name."""
     wanted = set(schema.get("required", ())) | BESIDES & schema.get("properties", {}).keys()
-    lacking = max(0, schema.get("minProperties", 0) - len(wanted))
-    wanted |= set(sorted(schema.get("properties", ()), reverse=True)[:lacking])
+    missing = max(0, schema.get("minProperties", 0) - len(wanted))
+    wanted |= set(sorted(schema.get("properties", ()), reverse=True)[:missing])
     wanted -= {"messages": {"question"}, "where": {"ids"}, "files": {"file_ids"}}.get(name, set())
     return {each: f"{SAMPLES[each]}{next(NUMBERS)}" if each in ONCE else SAMPLES[each] for each in sorted(wanted)}
 

@@ -37,7 +37,7 @@ class SecondReader:
         if self._reader:
             self._reader.close()
 
-    def doubts(self, page: Any, text: PageText) -> set[str]:
+    def suspect_fonts(self, page: Any, text: PageText) -> set[str]:
         """The names of fonts in which more seems to be drawn than `text` holds; none for most pages."""
         fonts, count = _fonts(page)
         if not fonts or count > _MOST_OBJECTS:
@@ -51,9 +51,9 @@ class SecondReader:
             name for name, embedded, objects in fonts if not embedded and not any(map(text.shows, objects[:_PER_FONT]))
         }
 
-    def read(self, index: int, doubts: set[str], content: str) -> str:
-        """The text of a page: `content`, or what pypdf reads if there are doubts and it reads more."""
-        asked = {name for name in doubts if self._in_vain[name] < _IN_VAIN}
+    def read(self, index: int, suspect_fonts: set[str], content: str) -> str:
+        """The text of a page: `content`, or what pypdf reads if fonts are suspect and it reads more."""
+        asked = {name for name in suspect_fonts if self._in_vain[name] < _IN_VAIN}
         if not asked:
             return content
         found = self._text(index)
@@ -78,29 +78,29 @@ class SecondReader:
 
 def page_text(page: "PageObject") -> str:
     """A page's text as pypdf reads it, words joined and vertical lines whole. Raises TimeoutError."""
-    places: list[tuple[str, float, float]] = []
+    drawn: list[tuple[str, float, float]] = []
     until = time.process_time() + _SECONDS
 
     def watch(*_: object) -> None:
         if time.process_time() > until:
             raise TimeoutError
 
-    def place(text: str, _: object, matrix: list[float], *__: object) -> None:
+    def remember(text: str, _: object, matrix: list[float], *__: object) -> None:
         if text.strip():
-            places.append((text.strip(), matrix[4], matrix[5]))
+            drawn.append((text.strip(), matrix[4], matrix[5]))
 
-    text = page.extract_text(visitor_operand_before=watch, visitor_text=place)
+    text = page.extract_text(visitor_operand_before=watch, visitor_text=remember)
     lines = text.split("\n")
-    if places and sum(len(line.strip()) == 1 for line in lines) > len(lines) / 2:
-        text = _vertical(places)
+    if drawn and sum(len(line.strip()) == 1 for line in lines) > len(lines) / 2:
+        text = _vertical(drawn)
     return _HYPHENATED.sub("", text)
 
 
-def _vertical(places: list[tuple[str, float, float]]) -> str:
+def _vertical(drawn: list[tuple[str, float, float]]) -> str:
     """Text whose characters are drawn one below the other: a line for each column, in the order they are drawn."""
     pieces: list[str] = []
-    x, y = places[0][1:]
-    for text, left, bottom in places:
+    x, y = drawn[0][1:]
+    for text, left, bottom in drawn:
         below = len(text) == 1 and abs(left - x) < 1 and bottom < y
         pieces += [text] if below or not pieces else ["\n", text]
         x, y = left, bottom

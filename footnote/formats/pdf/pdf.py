@@ -101,8 +101,8 @@ def _page_text(document: Any, index: int, second: SecondReader) -> tuple[str, li
         text_page = PageText(page)
         try:
             found = margins(text_page, Box(*page.get_bbox()), index) if page.get_rotation() == 0 else []
-            doubts = second.doubts(page, text_page)
-            return second.read(index, doubts, _annotations.read(document, index, page, text_page)), found
+            suspect = second.suspect_fonts(page, text_page)
+            return second.read(index, suspect, _annotations.read(document, index, page, text_page)), found
         finally:
             text_page.close()
     except pypdfium2.PdfiumError:

@@ -109,7 +109,7 @@ async def role(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def session(rt: Runtime) -> Iterable[Diagnosis]:
-    """What a search is run with: a pooler may drop settings, and then rows are lacking silently."""
+    """What a search is run with: a pooler may drop settings, and then rows are missing silently."""
     given = settings_of_transactions(rt.settings)
     wanted = {name: value for name, value in given.items() if not name.endswith("_timeout")}
     async with rt.transaction(**limits()) as opened:
