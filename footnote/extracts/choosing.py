@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from footnote.extracts import Passage
 from footnote.extracts.about import summary
-from footnote.extracts.alike import alike
 from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
 from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
+from footnote.extracts.synonyms import synonyms_of
 from footnote.extracts.wording import Kind
 from footnote.text.sentences import stems
 
@@ -99,7 +99,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
-    like = alike(asked.words)
+    like = synonyms_of(asked.words)
     ranked = sorted(_rated(Sought(asked, small, short, like), found), key=lambda rated: -rated.score)
     best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
     chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from footnote.extracts.alike import counted_alike
 from footnote.extracts.calendar import years
 from footnote.extracts.defining import defines, spells_out
 from footnote.extracts.question import MODAL, Asked
+from footnote.extracts.synonyms import counted_with
 from footnote.extracts.units import Value
 from footnote.extracts.values import values
 from footnote.extracts.wording import Kind, Measure
@@ -129,7 +129,7 @@ def _counts(sought: Sought, text: str, value: Value) -> float:
     if not sought.asked.counted:
         return 1.0
     beside = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
-    return OTHERWISE if counted_alike(sought.asked.counted).isdisjoint(beside) else 1.0
+    return OTHERWISE if counted_with(sought.asked.counted).isdisjoint(beside) else 1.0
 
 
 # Behind which a number is part of a name: "aboard Flight 302". A sentence may begin with "About".

@@ -1,4 +1,7 @@
-"""Words that say the same in a question and in its answer. Data: groups of English words, then of other languages."""
+"""Synonyms: words that mean the same in a question and in its answer.
+
+Data: groups of English words, then of other languages.
+"""
 
 from collections.abc import Iterable
 
@@ -74,14 +77,14 @@ def _groups() -> dict[str, frozenset[str]]:
     return found
 
 
-_ALIKE = _groups()
+_SYNONYMS = _groups()
 
 
-def alike(words: Iterable[str]) -> dict[str, frozenset[str]]:
-    """For each of the stems that has any, the stems that say the same, itself among them."""
-    return {word: _ALIKE[word] for word in words if word in _ALIKE}
+def synonyms_of(words: Iterable[str]) -> dict[str, frozenset[str]]:
+    """For each of the stems that has any, the stems that mean the same, itself among them."""
+    return {word: _SYNONYMS[word] for word in words if word in _SYNONYMS}
 
 
-def counted_alike(words: frozenset[str]) -> frozenset[str]:
-    """With what else may stand beside a number of them."""
-    return words.union(*alike(words).values(), _PEOPLE if words & _PEOPLE else ())
+def counted_with(words: frozenset[str]) -> frozenset[str]:
+    """With the words that may follow a number of them."""
+    return words.union(*synonyms_of(words).values(), _PEOPLE if words & _PEOPLE else ())
