@@ -184,9 +184,9 @@ class _Known:
 
     async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
         """Those that a reranker put forward are read now."""
-        if lacking := [hit for hit in shown if hit.chunk_id not in self.places]:
+        if unread := [hit for hit in shown if hit.chunk_id not in self.places]:
             async with rt.transaction() as session:
-                self.places |= await places(session, lacking)
+                self.places |= await places(session, unread)
         return self.places
 
 
@@ -251,7 +251,7 @@ async def _made(
 
 
 def _done(answer: str, status: AnswerStatus, model: str) -> Done:
-    """Without what is told of every answer alike: its id, what was used, how long it took."""
+    """Without what every answer has: its id, what was used, how long it took."""
     return Done("", answer, status, (), Usage(0, 0), {}, model)
 
 

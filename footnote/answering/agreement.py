@@ -1,7 +1,7 @@
 """Whether the quotes behind a sentence say what it says: its numbers, units, dates and names, and its negation.
 
 A sentence may use other words than its quotes. What it must share with them are values and names: a number that only
-the sentence has was made up, or belongs to something else. Where that cannot be told, the sentence is believed.
+the sentence has was made up, or belongs to something else. Where that is not clear, the sentence is believed.
 """
 
 import re
@@ -86,7 +86,7 @@ class Mismatch:
 
 
 def mismatch(sentence: str, evidence: Sequence[QuotedPlace], beside: str = "") -> Mismatch | None:
-    """`beside`: question and passages, by which names are told from other words. None if nothing is amiss."""
+    """`beside`: question and passages, by which names are distinguished from other words. None if nothing is amiss."""
     said = _BULLET.sub("", _MARKS.sub(" ", sentence[:LONGEST])).strip()
     if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
         return None

@@ -91,7 +91,7 @@ class Draft:
         return _LOOKED_UP.search(text) is not None or _ENDS.search(self._uncited) is not None
 
     def lead_in(self, words: str) -> list[Event]:
-        """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
+        """Words of our own that announce what follows; they end in a colon, because they claim nothing."""
         self.unanswered += 1
         apart = self._plain.feed("\n\n" if self.text else "")
         events = self._write(apart + self._plain.literal(words))
@@ -99,8 +99,8 @@ class Draft:
         return events
 
     def close(self) -> list[Event]:
-        told = self._list.feed(self._json.close()) + self._list.close()
-        events = self._render(self._parser.feed(told)) + self._render(self._parser.close())
+        last = self._list.feed(self._json.close()) + self._list.close()
+        events = self._render(self._parser.feed(last)) + self._render(self._parser.close())
         events += self._write(self._plain.flush(ended=True)) + self._write("", flush=True) + self._resolved()
         if self.text and not self.footnotes:
             self._claim = self._sentence
@@ -231,7 +231,7 @@ class Draft:
             score=hit.score,
             chunk_id=hit.chunk_id,
             drawn=bool(place.media_type) and has_pictures(place.media_type),
-            heading=hit.heading if (told := place.heading(place.start + start)) is None else told,
+            heading=hit.heading if (heading := place.heading(place.start + start)) is None else heading,
         )
 
     def _harmless(self, quote: str) -> str:

@@ -8,7 +8,7 @@ from footnote.answering.agreement import QuotedPlace, content, mismatch
 from footnote.retrieval import Hit
 from footnote.text import sentences
 
-FEWEST = 4  # words that tell a sentence from others
+FEWEST = 4  # words that distinguish a sentence from others
 HELD = 0.8  # of them that one sentence of a passage must hold
 
 _MARKUP = re.compile(r"^\s*(?:[-*•>#]+|\d{1,3}[.)])\s+|[*_`]{1,3}")

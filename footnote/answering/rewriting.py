@@ -59,37 +59,37 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
 
 async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, meter: UsageMeter) -> str:
     """The question rewritten to stand alone, by the model or, if the model gives nothing usable, by rules."""
-    told = await _told(rt, GenerationRequest(question, (), history, INSTRUCTIONS, model), meter)
-    told = told.strip('"“”')
-    return told if told and "\n" not in told else followups.standalone(question, history)
+    written = await _written(rt, GenerationRequest(question, (), history, INSTRUCTIONS, model), meter)
+    written = written.strip('"“”')
+    return written if written and "\n" not in written else followups.standalone(question, history)
 
 
 async def parted(rt: Runtime, question: str, found: list[str], model: str | None, meter: UsageMeter) -> list[str]:
     """The questions that it consists of, by the model; those that rules `found` if it says nothing usable."""
     if rt.generator.provider == EXTRACTIVE:
         return found
-    told = await _told(rt, GenerationRequest(question, (), (), SPLITTING, model), meter)
-    lines = [_LISTED.sub("", line).strip() for line in told.splitlines() if line.strip()]
+    written = await _written(rt, GenerationRequest(question, (), (), SPLITTING, model), meter)
+    lines = [_LISTED.sub("", line).strip() for line in written.splitlines() if line.strip()]
     words = frozenset(stems(question))
     usable = 1 < len(lines) <= MOST_PARTS and all(words & set(stems(line)) for line in lines)
     return lines if usable else found
 
 
-async def _told(rt: Runtime, request: GenerationRequest, meter: UsageMeter) -> str:
+async def _written(rt: Runtime, request: GenerationRequest, meter: UsageMeter) -> str:
     """What the model says within the time that a question waits for it; nothing if it fails or says too much."""
-    told = ""
+    written = ""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), aclosing(rt.generator.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Token):
-                    told += event.text
+                    written += event.text
                 elif isinstance(event, Usage | Uncounted | ModelRef):
                     meter.take(event)
-                if len(told) > LONGEST:
+                if len(written) > LONGEST:
                     return ""
     except (FootnoteError, TimeoutError) as error:
         log.warning("question rewritten by rules", error=f"{type(error).__name__}: {error}"[:200])
         return ""
     # Earlier answers may repeat text of documents, so this is sanitized as an answer is.
     plain = PlainText([request.question, *(turn.content for turn in request.history)])
-    return (plain.feed(told.strip()) + plain.flush(ended=True)).strip()
+    return (plain.feed(written.strip()) + plain.flush(ended=True)).strip()

@@ -99,7 +99,7 @@ def queries_of(asked: str, sources: Sources) -> list[str]:
 
 
 def hits_of(sources: Sources) -> list[dict[str, Any]]:
-    """What is told of the hits, the most relevant first."""
+    """What is stored of the hits, the most relevant first."""
     scores = gate.relevance(sources.hits)
     return [
         {
@@ -130,7 +130,7 @@ async def _store(session: AsyncSession, new: NewResponse, asked: str, sources: S
     if not await derived_answers.all_there(session, document_ids):
         output, document_ids = {}, []
     status = "incomplete" if done.truncated else "completed"
-    connection, told = await driver(session), (new.request, output)
+    connection, written = await driver(session), (new.request, output)
     given = (
         status,
         new.model,
@@ -140,7 +140,7 @@ async def _store(session: AsyncSession, new: NewResponse, asked: str, sources: S
         completed_at(new.asked_at, done),
         DAYS,
     )
-    await connection.execute(_INSERT, new.id, tenant_of(session), new.previous_id, *map(json.dumps, told), *given)
+    await connection.execute(_INSERT, new.id, tenant_of(session), new.previous_id, *map(json.dumps, written), *given)
 
 
 # -- found ---------------------------------------------------------------------------------------------------

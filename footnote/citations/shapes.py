@@ -34,18 +34,18 @@ class JsonAnswer:
         return self._released()
 
     def close(self) -> str:
-        told = self._held or ""
-        fenced = _FENCE.match(told.strip())
+        text = self._held or ""
+        fenced = _FENCE.match(text.strip())
         try:
-            value = json.loads(fenced[1] if fenced else told)
+            value = json.loads(fenced[1] if fenced else text)
         except (ValueError, RecursionError):
             return self._released()
         self._held = None
-        return "\n".join(_sentences(value)) or told
+        return "\n".join(_sentences(value)) or text
 
     def _released(self) -> str:
-        told, self._held = self._held or "", None
-        return told
+        text, self._held = self._held or "", None
+        return text
 
 
 def _sentences(value: Any) -> Iterator[str]:
@@ -138,11 +138,11 @@ class SourceList:
         return "".join(out)
 
     def close(self) -> str:
-        told, self._held, self._line = self._held + (self._line or "" if not self._held else ""), "", None
-        lines = [line for line in told.splitlines() if line.strip(_DECORATION)]
+        text, self._held, self._line = self._held + (self._line or "" if not self._held else ""), "", None
+        lines = [line for line in text.splitlines() if line.strip(_DECORATION)]
         entries = self._entries(lines)
         if not lines or not entries or not all(map(self._is_entry, entries)):
-            return told
+            return text
         for line in entries:
             quoted = _QUOTED.search(line)
             self.listed += [(number, quoted[1] if quoted else None) for number in self._numbers(line)]

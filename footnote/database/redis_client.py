@@ -52,7 +52,7 @@ class Shared:
         self._redis = redis
         self._away, self._look_at = False, 0.0  # when it is looked for again
         self._looking: asyncio.Task[None] | None = None
-        self._told: set[asyncio.Task[Any]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()
 
     async def ask(self, what: Callable[[Redis], Awaitable[Answer]], seconds: float | None = None) -> Answer | None:
         """What Redis answers within `seconds`; None while it is away."""
@@ -76,15 +76,15 @@ class Shared:
             say("doing without Redis", error=f"{type(error).__name__}: {error}"[:300])
             return None
 
-    def tell(self, what: Callable[[Redis], Awaitable[Any]], seconds: float | None = None) -> None:
+    def send(self, what: Callable[[Redis], Awaitable[Any]], seconds: float | None = None) -> None:
         """As `ask`, for what nothing depends on: its answer is not waited for."""
         task = asyncio.create_task(self.ask(what, seconds))
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def drain(self) -> None:
-        """Waits for what was told; each of it has its own limit, after which its connection is closed."""
-        await asyncio.gather(*self._told)
+        """Waits for what was sent; each of it has its own limit, after which its connection is closed."""
+        await asyncio.gather(*self._sending)
         await asyncio.sleep(0)
 
     async def _look(self, redis: Redis) -> None:

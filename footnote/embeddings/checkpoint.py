@@ -183,7 +183,7 @@ WHERE e.tenant_id = $1 AND e.space_id = texts.space_id AND e.text_sha256 = texts
 async def release(session: AsyncSession, document_ids: Sequence[str]) -> None:
     """Deletes what was made for the documents: their chunks have their vectors now, or they go.
 
-    Call it before chunks of theirs are deleted, which tell which texts they had.
+    Call it before chunks of theirs are deleted, which show which texts they had.
     """
     await (await driver(session)).execute(_RELEASE, tenant_of(session), list(document_ids))
 

@@ -1,7 +1,7 @@
 """How related two texts are by a cosine, which says something else with each model: a scale for each space.
 
 One model gives texts that have nothing to do with each other a cosine of 0, another one 0.75. So what is measured for
-pairs of a question and its answer, and for those questions and other answers, tells what a cosine is worth.
+pairs of a question and its answer, and for those questions and other answers, says what a cosine is worth.
 """
 
 import statistics
@@ -18,7 +18,7 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 DEVIATIONS = 3  # from the mean of unrelated texts, beyond which few of them are
-NARROWEST = 0.01  # between noise and related; a model with less cannot tell them apart
+NARROWEST = 0.01  # between noise and related; a model with less cannot distinguish them
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ async def measure(rt: Runtime, space: EmbeddingSpace) -> None:
 async def _learn(rt: Runtime, space: EmbeddingSpace) -> None:
     scale = await measured(vector_lengths.embedder_of(rt, space))
     if scale.related - scale.noise < NARROWEST:
-        log.warning("model does not tell texts apart", model=f"{space.provider}/{space.model}")
+        log.warning("model does not distinguish texts", model=f"{space.provider}/{space.model}")
         scale = REFERENCE
     values = {"noise": scale.noise, "related": scale.related}
     await rt.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**values))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # For transactions that move vectors: no word of a chunk changes, so its trigger need not post them again.
 WITHOUT_WORDS = {"footnote.moving_vectors": "on"}
-# The columns that tell where a chunk belongs, and the vector of its text: just made ($3 to $6), or stored.
+# The columns that say where a chunk belongs, and the vector of its text: just made ($3 to $6), or stored.
 _INSERT = f"""
 WITH made AS ({checkpoint.made_table(3)})
 INSERT INTO chunk_vector (version_id, position, tenant_id, collection_id, document_id, space_id, text_sha256,

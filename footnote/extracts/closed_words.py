@@ -1,4 +1,4 @@
-"""Closed lists of words by which names are told from other words in a question. Data."""
+"""Closed lists of words by which names are distinguished from other words in a question. Data."""
 
 from footnote.text.grammar import listed
 
@@ -27,7 +27,7 @@ TERMS = listed(
     "ph png ppe ppne pp&e pr pto q&a qoq r&d roa roce roe roi roic sec sg&a sla sme sms sql tb tbd ttm tv ui uk un "
     "url us usa usb usd utc ux vat vp vs wacc xml yaml yoy ytd"
 )
-# What single letters tell apart.
+# What single letters distinguish.
 KINDS = listed(
     "vitamin hepatitis influenza type class group plan schedule series category grade factor model option phase"
 )

@@ -52,7 +52,7 @@ class FigureRows:
     rates: list[bool] = field(default_factory=list)  # which columns are percentages
 
     def read(self, line: str, start: int) -> TableRow | None:
-        """The row that a line is, if it is one. Before the text (`start` below 0), rows only tell of those below."""
+        """The row that a line is, if it is one. Before the text (`start` below 0), rows only describe those below."""
         words = " ".join(line.split()) if len(line) <= LONGEST_LINE else ""
         if not words:
             return None
@@ -149,7 +149,7 @@ class FigureRows:
             self.section, self.is_rate = " ".join(labels) or self.section, None
 
     def _names(self, cells: Sequence[str]) -> tuple[str, ...]:
-        """The names of figures; empty where the head does not tell which is which."""
+        """The names of figures; empty where the head does not say which is which."""
         periods, count = self.periods, len(cells)
         rest = count - len(periods)
         spans = [period for period in periods if _is_span(period)]

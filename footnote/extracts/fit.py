@@ -198,7 +198,7 @@ _COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}-
 
 
 def _steps(_sought: Sought, text: str) -> float:
-    """Commands, options and words that tell what to do."""
+    """Commands, options and words that say what to do."""
     if _COMMAND.search(text):
         return 1.0
     return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))

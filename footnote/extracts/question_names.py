@@ -89,12 +89,12 @@ def named(question: str) -> list[Named]:
 
 def _names(text: str) -> Iterator[tuple[int, Named]]:
     words = _words(text)
-    told = _tell_names_by_case(words)
+    by_case = _capitals_mark_names(words)
     group: list[_Word] = []
     for place, word in enumerate(words):
         if one := _version(words, place) or _kind_by_letter(words, place):
             yield word.start, one
-        is_name = _is_name(words, place, told) and not _is_defined(text, word)
+        is_name = _is_name(words, place, by_case) and not _is_defined(text, word)
         if group and not (is_name and _goes_on(group, word)):
             yield _grouped(group)
             group = []
@@ -132,8 +132,8 @@ def _words(text: str) -> list[_Word]:
     return found
 
 
-def _tell_names_by_case(words: Sequence[_Word]) -> bool:
-    """Whether a capital tells a name: not in a title, nor in German, nor where all is written in capitals."""
+def _capitals_mark_names(words: Sequence[_Word]) -> bool:
+    """Whether a capital marks a name: not in a title, nor in German, nor where all is written in capitals."""
     inner = [each for each in words if not each.is_first and not each.has_digit and len(each.text) > 1]
     grammar = [each for each in inner if each.is_grammar]
     if any(each.is_capitalised for each in grammar if each.lower != "i"):
@@ -148,7 +148,7 @@ def _is_german(words: Sequence[_Word]) -> bool:
     return german > sum(each.lower in GRAMMAR for each in words)
 
 
-def _is_name(words: Sequence[_Word], place: int, told: bool) -> bool:
+def _is_name(words: Sequence[_Word], place: int, by_case: bool) -> bool:
     word = words[place]
     if len(word.text) < 2 or word.is_grammar or word.lower in NO_NAMES or word.lower in TERMS or word.is_number:
         return False
@@ -160,7 +160,7 @@ def _is_name(words: Sequence[_Word], place: int, told: bool) -> bool:
         return True
     if word.is_camel or (word.is_acronym and not all(each.is_acronym or each.is_number for each in words)):
         return True
-    if not told or not word.is_capitalised:
+    if not by_case or not word.is_capitalised:
         return False
     return not word.is_first or (word.is_possessive and word.lower not in STARTERS)
 
@@ -215,7 +215,7 @@ def _version(words: Sequence[_Word], place: int) -> Named | None:
 
 
 def _kind_by_letter(words: Sequence[_Word], place: int) -> Named | None:
-    """A kind and the capital that tells it from others: vitamin C, hepatitis B."""
+    """A kind and the capital that distinguishes it from others: vitamin C, hepatitis B."""
     word, noun = words[place], words[place - 1] if place else None
     if noun is None or noun.lower not in KINDS or len(word.text) > 1 or not word.is_capitalised or word.before != " ":
         return None

@@ -1,6 +1,6 @@
 """Financial statements that a question names, the pages that are one, and how both name the same line. Pure.
 
-A statement has few of the question's words: its title, labels and figures. What it is, is told by the lines that all
+A statement has few of the question's words: its title, labels and figures. What it is, is found by the lines that all
 companies must have in it.
 """
 

@@ -344,14 +344,14 @@ def _is_rate(row: TableRow) -> bool:
 def _chosen(asked: _Asked, ranked: Sequence[_Scored]) -> Iterator[RowAnswer]:
     """The best row and those about as good that say something else; a row of a year that the best one lacks."""
     said: set[tuple[str, ...]] = set()
-    lacking = set(asked.years)
+    missing = set(asked.years)
     for each in ranked:
         figures = tuple(re.sub(r"\W", "", cell.text) for cell in each.cells)
-        enough = each.score >= ranked[0].score * (0.5 if lacking & each.years else WORTH_ADDING)
+        enough = each.score >= ranked[0].score * (0.5 if missing & each.years else WORTH_ADDING)
         if len(said) == MOST_ROWS or figures in said or not enough:
             continue
         said.add(figures)
-        lacking -= each.years
+        missing -= each.years
         row, passage = each.candidate.row, each.candidate.passage
         yield RowAnswer(_sentence(row, each.cells), passage.marker, passage.text[row.start : row.end], each.score)
 

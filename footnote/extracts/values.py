@@ -335,7 +335,7 @@ def _comparable(said: Value, source: Value) -> bool:
 
 
 def _is_rounded(value: Value) -> bool:
-    """Whether the value is one that is rounded when it is told: an amount, a measure, a decimal, one with a scale."""
+    """Whether the value is one that is written rounded: an amount, a measure, a decimal, one with a scale."""
     return value.unit is not None or value.step != _ONE
 
 

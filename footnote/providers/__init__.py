@@ -157,7 +157,7 @@ class Usage:
 class Uncounted:
     """An answer whose provider did not count all of its tokens: what it counted, and our estimates."""
 
-    told: Usage
+    counted: Usage
     prompt_tokens: int
     completion_tokens: int
 

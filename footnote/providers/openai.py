@@ -172,7 +172,7 @@ class _Reading:
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
         self._reason: str | None = None
-        self._told = self._spoke = False
+        self._is_done = self._spoke = False
         self._counted: Usage | None = None
 
     async def events(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
@@ -180,7 +180,7 @@ class _Reading:
         async with aclosing(events(pieces, request.alive)) as found:
             async for data in found:
                 if data.startswith("[DONE]"):
-                    self._told = True
+                    self._is_done = True
                     break
                 text, thought = self._take(json.loads(data))
                 if thought:
@@ -188,11 +188,11 @@ class _Reading:
                 if text:
                     self._spoke = True
                     yield Token(text)
-        if self._told:
+        if self._is_done:
             await _drained(pieces)
         if self._counted:
             yield self._counted
-        if not (self._reason or (self._spoke and (self._told or self._framed))):
+        if not (self._reason or (self._spoke and (self._is_done or self._framed))):
             raise Unavailable("provider_bad_response", "The provider's answer broke off.")
         if is_cut(self._reason):
             yield Truncated()

@@ -56,7 +56,7 @@ def oversized(error: FootnoteError) -> BatchTooLarge | None:
     refused = error.__cause__
     if not isinstance(refused, ProviderRefusal) or refused.status not in STATUSES:
         return None
-    subject, limit = told(refused.said.words)
+    subject, limit = cause_of(refused.said.words)
     if subject is None and refused.status != 413:
         return None
     found = BatchTooLarge("provider_rejected", error.message)
@@ -64,7 +64,7 @@ def oversized(error: FootnoteError) -> BatchTooLarge | None:
     return found
 
 
-def told(words: str) -> tuple[Literal["texts", "length"] | None, int | None]:
+def cause_of(words: str) -> tuple[Literal["texts", "length"] | None, int | None]:
     """What exceeded the limit, and the limit; None where the words do not say."""
     said = _OF_STATUS.sub("", words.lower())
     subject = next((subject for subject, pattern in _SUBJECTS if re.search(pattern, said)), None)

@@ -41,20 +41,20 @@ class PackedWeights:
         """In rows of `row` numbers, as floats; a vector if it is one row."""
         import numpy as np
 
-        told = self._tensors[name]
-        if told.is_packed:
-            return _unpacked(self._blocks(told, row))
-        values = np.frombuffer(self._file, "<f4", told.length // 4, told.start)
+        tensor = self._tensors[name]
+        if tensor.is_packed:
+            return _unpacked(self._blocks(tensor, row))
+        values = np.frombuffer(self._file, "<f4", tensor.length // 4, tensor.start)
         return values if len(values) == row else values.reshape(-1, row)
 
     def rows(self, name: str, row: int, wanted: Any) -> "NDArray[np.float32]":
         """The rows of a matrix at the places `wanted`, which alone are read and made floats."""
         return _unpacked(self._blocks(self._tensors[name], row)[wanted])
 
-    def _blocks(self, told: "_Tensor", row: int) -> Any:
+    def _blocks(self, tensor: "_Tensor", row: int) -> Any:
         import numpy as np
 
-        blocks = np.frombuffer(self._file, self._block, told.length // self._block.itemsize, told.start)
+        blocks = np.frombuffer(self._file, self._block, tensor.length // self._block.itemsize, tensor.start)
         return blocks.reshape(-1, row // BLOCK)
 
 

@@ -98,7 +98,7 @@ class Call:
 
     costs: dict[str, float]
     trial: bool = False
-    is_plain: bool = False  # an answer without a quota would tell nothing new
+    is_plain: bool = False  # an answer without a quota would say nothing new
     quota: Quota | None = None
     tokens: int | None = None  # as the provider counted them
     answered: bool = False
@@ -114,7 +114,7 @@ class Endpoint:
     model: str
     configured: Mapping[str, float]
     urgency: Urgency
-    known: Mapping[str, float] = field(init=False)  # configured or learned; also what `learn` tells
+    known: Mapping[str, float] = field(init=False)  # configured or learned; also what `learn` gets
 
     def __post_init__(self) -> None:
         self.known = self.configured

@@ -15,7 +15,7 @@ _LONGEST_CACHED = 64  # characters; what stands between two spaces of a script w
 
 
 class Unigram:
-    """`scores` are logarithms of likelihoods; `characters` tells what is read for a character. Threads may share it."""
+    """`scores` are logarithms of likelihoods; `characters` says what is read for a character. Threads may share it."""
 
     def __init__(
         self, pieces: Sequence[str], scores: Sequence[float], characters: Mapping[int, str], unknown: int

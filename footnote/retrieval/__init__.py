@@ -300,7 +300,7 @@ async def _candidates(
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
         also, has_unknown = (
-            ("", True) if suspects is None else (f"{spelling.ARE_LACKING} AS has_unknown", bool(suspects))
+            ("", True) if suspects is None else (f"{spelling.ARE_MISSING} AS has_unknown", bool(suspects))
         )
         vector_searches_total.labels("index" if large else "exact").inc()
     else:
@@ -316,8 +316,8 @@ async def _candidates(
     scales = {each.id: scale_of(each) for each in place.spaces}
     names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
-    told = [each.pop("has_unknown") for each in mapped if also]
-    return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(told) if told else has_unknown
+    unknown = [each.pop("has_unknown") for each in mapped if also]
+    return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(unknown) if unknown else has_unknown
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 SCORED = 300  # chunks at most, by their exact lengths and by all lexemes
 K1, B = 1.8, 0.75
-_ROUNDED = 2 ** (1 / 32)  # the most by which a length is wrong that a posting tells, and so a score by it
+_ROUNDED = 2 ** (1 / 32)  # the most by which a length in a posting is wrong, and so a score by it
 
 
 class Lexeme(NamedTuple):
-    """A lexeme of the question; `is_whole`: `blocks`, `sizes` and `chunks` tell of all chunks in scope that hold it."""
+    """A lexeme of the question; `is_whole`: `blocks`, `sizes` and `chunks` list all chunks in scope that hold it."""
 
     lexeme: str
     idf: float
@@ -57,27 +57,27 @@ def postings(lexemes: Iterable[Lexeme]) -> Postings:
     fetched = [each for each in lexemes if each.chunks]
     blocks = np.frombuffer(b"".join(each.blocks or b"" for each in fetched), ">i4").astype(np.int64)
     sizes = np.frombuffer(b"".join(each.sizes or b"" for each in fetched), ">i2")
-    told = np.frombuffer(b"".join(each.chunks or b"" for each in fetched), np.uint8).reshape(-1, 3)
+    records = np.frombuffer(b"".join(each.chunks or b"" for each in fetched), np.uint8).reshape(-1, 3)
     held = [len(each.chunks or b"") // 3 for each in fetched]
     return Postings(
-        chunk_number(np.repeat(blocks, sizes), told[:, 0]),
+        chunk_number(np.repeat(blocks, sizes), records[:, 0]),
         np.repeat(np.array([each.idf for each in fetched], np.float64), held),
-        told[:, 1].astype(np.float64),
-        np.exp2(told[:, 2] / 16),
+        records[:, 1].astype(np.float64),
+        np.exp2(records[:, 2] / 16),
     )
 
 
-def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -> "Numbers":
+def likely(found: Postings, mean_words: float, wanted: int, *, not_fetched: float) -> "Numbers":
     """The chunks that may be among the `wanted` best; SCORED at most.
 
-    `lacking` is the idf of all lexemes of which not all chunks were fetched.
+    `not_fetched` is the idf of all lexemes of which not all chunks were fetched.
     """
     import numpy as np
 
     chunks, places = np.unique(found.chunks, return_inverse=True)
     weights = found.idf * _share(found.occurrences, found.lengths / mean_words)
     scores = np.bincount(places, weights).astype(np.float64)
-    least = _greatest(scores, wanted) / _ROUNDED**2 - lacking
+    least = _greatest(scores, wanted) / _ROUNDED**2 - not_fetched
     high = np.flatnonzero(scores >= max(least, _greatest(scores, SCORED)))
     best: Numbers = chunks[high[np.lexsort((chunks[high], -scores[high]))[:SCORED]]]
     return best

@@ -1,7 +1,7 @@
 """The chunks that both legs of a search propose, each with all that is said of it by words and by meaning.
 
 The legs are one statement, in which the vectors' nearest chunks are numbered as postings number them. A second one
-reads what postings do not tell of the likely chunks: their exact lengths, their cosines, the other lexemes in them.
+reads what postings do not hold of the likely chunks: their exact lengths, their cosines, the other lexemes in them.
 """
 
 from collections.abc import Collection, Sequence
@@ -44,16 +44,16 @@ async def found(
     """By words the `depth` best are among them, by meaning they are `depth` in each space."""
     import numpy as np
 
-    told = await _told(session, scope, question, languages, query_vectors, large=large)
+    row = await _run_legs(session, scope, question, languages, query_vectors, large=large)
     if query_vectors:
-        vector_searches_total.labels("fallback" if told["fell_back"] else "index" if large else "exact").inc()
-    near, exact = _Chunks.unpacked(told["near"], _NEAR), _Chunks.unpacked(told["exact"], _EXACT)
-    lexemes, mean_words = [Lexeme(*each) for each in told["lexemes"]], told["words"]
-    lacking = [each for each in lexemes if not each.is_whole]
-    likely = bm25.likely(bm25.postings(lexemes), mean_words, depth, lacking=sum(each.idf for each in lacking))
+        vector_searches_total.labels("fallback" if row["fell_back"] else "index" if large else "exact").inc()
+    near, exact = _Chunks.unpacked(row["near"], _NEAR), _Chunks.unpacked(row["exact"], _EXACT)
+    lexemes, mean_words = [Lexeme(*each) for each in row["lexemes"]], row["words"]
+    not_fetched = [each for each in lexemes if not each.is_whole]
+    likely = bm25.likely(bm25.postings(lexemes), mean_words, depth, not_fetched=sum(each.idf for each in not_fetched))
     most_exact = exact.numbers[np.lexsort((exact.numbers, -exact.of("matches")))[: bm25.SCORED]]
     beside = np.setdiff1d(np.concatenate([likely, most_exact]), near.numbers)
-    read = await _read(session, scope, near.numbers, beside, lacking, query_vectors)
+    read = await _read(session, scope, near.numbers, beside, not_fetched, query_vectors)
     chunks = _Chunks.unpacked(read["rows"], _ROW)
     whole = bm25.postings([*(each for each in lexemes if each.is_whole), *(Lexeme(*each) for each in read["lexemes"])])
     scores, idf = bm25.scored(whole, chunks.numbers, chunks.of("words") / mean_words)
@@ -65,9 +65,9 @@ async def found(
         similarities=cosines,
         vector_ranks=near.at(chunks, "rank"),
         bm25=scores,
-        held=np.minimum(idf / (told["whole_idf"] or 1.0), 1.0),
+        held=np.minimum(idf / (row["whole_idf"] or 1.0), 1.0),
         exact_matches=exact.at(chunks, "matches"),
-        has_unknown=told["has_unknown"],
+        has_unknown=row["has_unknown"],
     )
 
 
@@ -99,7 +99,7 @@ class _Chunks:
         return said
 
 
-async def _told(
+async def _run_legs(
     session: AsyncSession,
     scope: Scope,
     question: str,
@@ -113,8 +113,8 @@ async def _told(
         legs, near = [vector_leg.leg(scope, query_vectors, large=large), *legs], _PLACED
         fell_back = vector_leg.fell_back(query_vectors, large=large)
     shown = f"{keyword_leg.FOUND}, {near} AS near, {fell_back} AS fell_back"
-    [told] = await scope.run(session, f"WITH {','.join(legs)} SELECT {shown}")
-    return told
+    [row] = await scope.run(session, f"WITH {','.join(legs)} SELECT {shown}")
+    return row
 
 
 async def _read(
@@ -122,15 +122,15 @@ async def _read(
     scope: Scope,
     near: "NDArray[np.int64]",
     beside: "NDArray[np.int64]",
-    lacking: Sequence[Lexeme],
+    not_fetched: Sequence[Lexeme],
     query_vectors: Sequence[QueryVector],
 ) -> "Record":
-    """What the rows of the chunks tell, the cosines of those `beside`, and the lacking lexemes in all of them."""
-    lexemes = _LACKING.format(packed=keyword_leg.PACKED) if lacking else "CAST('{}' AS record[])"
+    """What the rows of the chunks hold, the cosines of those `beside`, and in all the lexemes that were not fetched."""
+    lexemes = _NOT_FETCHED.format(packed=keyword_leg.PACKED) if not_fetched else "CAST('{}' AS record[])"
     chunks, similarity = two_spaces.seen(scope.swapped), vector_leg.similarity(query_vectors)
     statement = _CHUNKS.format(wall=WALL, chunks=chunks, similarity=similarity, lexemes=lexemes)
     given: dict[str, Any] = {"chunks": array([*near.tolist(), *beside.tolist()]), "near": len(near)}
-    given |= {"lexemes": [each.lexeme for each in lacking], "idf": [each.idf for each in lacking]}
+    given |= {"lexemes": [each.lexeme for each in not_fetched], "idf": [each.idf for each in not_fetched]}
     [read] = await scope.run(session, statement, **given)
     return read
 
@@ -168,7 +168,7 @@ SELECT ARRAY(SELECT version_id FROM read) AS version_ids, {lexemes} AS lexemes, 
 ) AS rows
 """
 
-_LACKING = """ARRAY(
+_NOT_FETCHED = """ARRAY(
     SELECT ROW(l.lexeme, l.idf, true, p.blocks, p.sizes, p.chunks)
     FROM unnest(CAST(:lexemes AS text[]), CAST(:idf AS float8[])) AS l(lexeme, idf), LATERAL (
         SELECT {packed} FROM (SELECT DISTINCT block, collection_id FROM candidate) AS b, LATERAL (

@@ -20,7 +20,7 @@ LARGE = 5_000
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 1_000
 MOST_UNFINISHED = 1_000  # counted
-MOST_NAMES = 100  # of collections that are told
+MOST_NAMES = 100  # of collections that are listed
 _LOOKED_AT = 2_000  # unfinished jobs of the tenant, at most, when those in scope are counted
 
 

@@ -1,4 +1,4 @@
-"""English words: what is in the vocabulary of the local model, by which right words are told from misspelt ones."""
+"""English words: what is in the vocabulary of the local model, which right words are in and misspelt ones are not."""
 
 import re
 import string

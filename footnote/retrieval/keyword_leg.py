@@ -3,7 +3,7 @@
 Any lexeme of the question counts; only the rarest ones fetch candidates. Identifiers (error codes, versions, part
 numbers, addresses) are lexemes of their own beside their parts: the SQL function `identifiers` says which. `FY2018`
 asks for 2018, too. A chunk with a rare identifier, or with a phrase that the question puts in quotes, ranks before
-those without. How rare an identifier is, is told by the documents that hold it: neighbouring chunks overlap, and a
+those without. How rare an identifier is, is counted in documents that hold it: neighbouring chunks overlap, and a
 title stands in all chunks of its document. The question comes folded, as the lexemes of the chunks are. It is stemmed
 in the languages of the chunks, without the stop words of its own language; what a word becomes in several of them
 counts as one word of the question.
@@ -38,7 +38,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 
 
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
-    """CTEs, of which `FOUND` tells what they found."""
+    """CTEs; `FOUND` selects what they found."""
     question = searched(question)
     asked_in = configuration(detected(question))
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
@@ -106,7 +106,7 @@ weighted AS MATERIALIZED (
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
 
-# Of blocks `p`: their numbers, how many chunks each tells of, and what it tells (ADR 44), one after the other.
+# Of blocks `p`: their numbers, how many chunks each lists, and their records (ADR 44), one after the other.
 PACKED = """string_agg(int4send(p.block), '') AS blocks,
     string_agg(int2send(CAST(length(p.chunks) / 3 AS smallint)), '') AS sizes, string_agg(p.chunks, '') AS chunks"""
 

@@ -1,4 +1,4 @@
-"""Misspelt words of grammar, and others that questions are made of, whatever they are about: told by lists."""
+"""Misspelt words of grammar, and others that questions are made of, whatever they are about: by lists."""
 
 import re
 from collections.abc import Sequence
@@ -48,8 +48,8 @@ def asks_what(question: str) -> str:
     return question[start:end] if any(_asks(first, each) for each in _ASKING) else ""
 
 
-def told(question: str, asked: Sequence[str]) -> dict[str, Sequence[str]]:
-    """What the words stand for. Within a question a capital begins a name; `many` stands behind few words."""
+def corrected(question: str, asked: Sequence[str]) -> dict[str, Sequence[str]]:
+    """What the words of `asked` stand for. Within a question a capital begins a name; `many` stands behind few words."""
     first, found = question.lstrip(), dict[str, Sequence[str]]()
     is_english, asks = _is_english(question), asks_what(question)
     for word in asked:

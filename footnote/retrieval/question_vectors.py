@@ -46,13 +46,13 @@ async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: 
     if kept is not None:
         milliseconds = max(1, round(rt.settings.question_cache_seconds * 1000))
         stored = made.vectors[0].tobytes()
-        rt.shared.tell(lambda redis: redis.set(name, stored, px=milliseconds), PATIENCE_SECONDS)
+        rt.shared.send(lambda redis: redis.set(name, stored, px=milliseconds), PATIENCE_SECONDS)
     return Vector(made.vectors[0], made.tokens, made.estimated)
 
 
 def _key(tenant_id: str, embedder: Embedder, space: EmbeddingSpace, question: str) -> str:
-    told = "\n".join((embedder.provider, embedder.address or "", embedder.model, str(space.dimensions), question))
-    return f"footnote:question:{tenant_id}:{hashlib.sha256(told.encode()).hexdigest()}"
+    identity = "\n".join((embedder.provider, embedder.address or "", embedder.model, str(space.dimensions), question))
+    return f"footnote:question:{tenant_id}:{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
 async def _kept(rt: Runtime, name: str) -> bytes | None:

@@ -54,8 +54,8 @@ _LANGUAGES = """ARRAY(
     ) SELECT CAST(language AS text) FROM seen WHERE language IS NOT NULL
 )"""
 _MODEL = ("provider", "model", "dimensions", "requested_dimensions")
-_DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
-_OF_SPACE = (*_MODEL, *_DOUBTS, "noise", "related")
+_OTHER_LENGTH = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
+_OF_SPACE = (*_MODEL, *_OTHER_LENGTH, "noise", "related")
 _OF_COLLECTION = ("id", "name", "space_id", "embedding_provider", "embedding_model")
 _COLLECTION, _SPACE = RowReader(Collection, names=_OF_COLLECTION), RowReader(EmbeddingSpace, names=("id", *_OF_SPACE))
 
@@ -77,8 +77,8 @@ class ResolvedScope:
     swapped: Mapping[str, int] = field(default_factory=dict)  # ids of those with a second space: the one searched
 
     def asks_as(self, other: "ResolvedScope") -> bool:
-        """Whether the same models are asked for the question's vectors, whatever doubts were noted meanwhile."""
-        return [_told(each) for each in self.spaces] == [_told(each) for each in other.spaces]
+        """Whether the same models are asked for the question's vectors, whatever other lengths were seen meanwhile."""
+        return [_model_and_lengths(each) for each in self.spaces] == [_model_and_lengths(each) for each in other.spaces]
 
 
 NOTHING = ResolvedScope({}, (), (), frozenset(), Searched())
@@ -88,7 +88,7 @@ _remembered: dict[tuple[Any, ...], ResolvedScope] = {}
 def remembered(rt: Runtime, query: "Query") -> ResolvedScope | None:
     """What the same place was when this process looked into it last; None if it never did.
 
-    It only tells what to embed before the place is read. Where words alone are looked for, that is nothing.
+    It only says what to embed before the place is read. Where words alone are looked for, that is nothing.
     """
     return NOTHING if query.mode == "keyword" else _remembered.get(_place(rt.tenant, query))
 
@@ -111,7 +111,7 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
     searched = {each.id for each in filled}
     documents = coverage.total(rt.tenant, query, {row["id"]: row["documents"] for row in rows}, searched)
     chunks = sum(row["chunks"] for row in rows if row["id"] in searched)
-    told = Searched(
+    resolved = Searched(
         documents,
         rows[0]["unfinished"] if rows else 0,
         chunks if query.is_whole else None,
@@ -123,7 +123,7 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
         filled,
         looked_into,
         frozenset(name for row in rows if row["id"] in searched for name in row["languages"]),
-        told,
+        resolved,
         chunks,
         {row["id"]: row["space_id"] for row in rows if row["standby_space_id"] is not None},
     )
@@ -160,7 +160,7 @@ def _space(row: Any) -> EmbeddingSpace:
     return _SPACE.read([row["space_id"], *(row[name] for name in _OF_SPACE)])
 
 
-def _told(space: EmbeddingSpace) -> tuple[Any, ...]:
+def _model_and_lengths(space: EmbeddingSpace) -> tuple[Any, ...]:
     return space.id, *(getattr(space, name) for name in _MODEL)
 
 

@@ -32,7 +32,7 @@ def distinct(texts: Sequence[str], most: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Text:
-    """A text by the `parts` of its words, which are found in a tenth of the time of shingles and tell most texts apart.
+    """A text by the `parts` of its words, which are found in a tenth of the time of shingles and differ in most texts.
 
     `length` is the number of its words at most, `words` that of different ones within it at least. `doubtful` parts
     stand beside a character that is not of ASCII, with which they may look like others.
@@ -55,7 +55,7 @@ class _Text:
 
     @cached_property
     def shingles(self) -> set[int]:
-        """Their hashes, which take half the time of the shingles: 64 bits tell those of a few texts apart."""
+        """Their hashes, which take half the time of the shingles: 64 bits distinguish those of a few texts."""
         words = sentences.words(self.text)
         if len(words) < SHINGLE:
             return {hash(tuple(words))}
@@ -75,7 +75,7 @@ class _Text:
 
 
 def _resemblance(one: set[int], other: set[int]) -> float:
-    # No more than the smaller set can be shared: most pairs are told apart by their sizes.
+    # No more than the smaller set can be shared: most pairs are excluded by their sizes.
     if min(len(one), len(other)) < ALIKE * max(len(one), len(other)):
         return 0.0
     shared = len(one & other)

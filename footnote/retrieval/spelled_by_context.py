@@ -1,4 +1,4 @@
-"""What a misspelt word of a question stands for, told by what its other words find.
+"""What a misspelt word of a question stands for, by what its other words find.
 
 Texts that are about the same hold the word as it should be. There it is looked for with more mistakes than in a whole
 vocabulary, as two words or as one. And a word that is right, but in none of the texts, is taken for one that differs in

@@ -1,7 +1,7 @@
 """Words of a question that stand nowhere in what is searched: the nearest words that do.
 
 A word is asked about if no lexeme of it has a posting in any of the collections, and if it is not in the dictionary: a
-real word is never taken for another one, nor is anything with a digit. Words of grammar are told by a list. What else
+real word is never taken for another one, nor is anything with a digit. Words of grammar are found by a list. What else
 is misspelt is looked for in `vocabulary` by the half that two words have in common, and what is no misspelling, by its
 parts: compounds of German and its kin. What is near to none of them, and real words that stand nowhere, are compared
 with what the other words of the question find (`spelled_by_context`).
@@ -70,31 +70,31 @@ async def corrections(
     foreign = _foreign(question, place.languages)
     rows = {row["word"]: row for row in await _unheld(session, place, [each.lower() for each in asked], foreign)}
     asked = [each for each in asked if each.lower() in rows]
-    told = misspelt_grammar.told(question, asked)
+    corrected = misspelt_grammar.corrected(question, asked)
     if foreign and not any(2 * len(foreign.intersection(row["parts"])) > len(foreign) for row in rows.values()):
-        return _all(asked, told)
-    others = [each for each in asked if each not in told and not dictionary.is_word(each.lower())]
-    told |= await asyncio.to_thread(_chosen_of, others, rows, context)
-    if beside := _beside(question, told, context):
+        return _all(asked, corrected)
+    others = [each for each in asked if each not in corrected and not dictionary.is_word(each.lower())]
+    corrected |= await asyncio.to_thread(_chosen_of, others, rows, context)
+    if beside := _beside(question, corrected, context):
         unheld = await _unheld(session, place, [word.lower() for word in beside], frozenset(), nearest=False)
-        lacking = {row["word"] for row in unheld}
-        told |= {word: (other,) for word, other in beside.items() if word.lower() in lacking}
-    told |= _joined(question, told, context)
-    return _all([*asked, *(each for each in told if each not in asked)], told)
+        missing = {row["word"] for row in unheld}
+        corrected |= {word: (other,) for word, other in beside.items() if word.lower() in missing}
+    corrected |= _joined(question, corrected, context)
+    return _all([*asked, *(each for each in corrected if each not in asked)], corrected)
 
 
-def _all(order: Sequence[str], told: Mapping[str, Sequence[str]]) -> tuple[Correction, ...]:
-    return tuple(Correction(word, tuple(told[word])) for word in order if told.get(word))
+def _all(order: Sequence[str], corrected: Mapping[str, Sequence[str]]) -> tuple[Correction, ...]:
+    return tuple(Correction(word, tuple(corrected[word])) for word in order if corrected.get(word))
 
 
 def looked_for(question: str, place: "ResolvedScope") -> list[str] | None:
-    """The words that `ARE_LACKING` looks for; None if `corrections` is to be asked whatever it finds."""
+    """The words that `ARE_MISSING` looks for; None if `corrections` is to be asked whatever it finds."""
     asked = [each.lower() for each in suspects(question)]
     return None if len(place.filled) > COLLECTIONS or any(map(misspelt_grammar.may_be_misspelt, asked)) else asked
 
 
 # Whether one of the words is in no collection: there is nothing to correct otherwise, where vectors alone are compared.
-ARE_LACKING = """EXISTS (
+ARE_MISSING = """EXISTS (
     SELECT FROM unnest(CAST(:suspects AS text[])) AS suspect(word) WHERE NOT EXISTS (
         SELECT FROM unnest(CAST(:collections AS text[])) AS searched(collection), LATERAL (
             SELECT FROM vocabulary_of_tenant v
@@ -131,13 +131,13 @@ def _foreign(question: str, languages: Collection[str]) -> frozenset[str]:
     return frozenset() if is_spoken or len(foreign) <= len(found & grammar.ENGLISH) else foreign
 
 
-def _beside(question: str, told: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, str]:
+def _beside(question: str, corrected: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, str]:
     """Real words that the texts lack, and those that stand in their places beside the same neighbour."""
     found = {}
     for before, word, behind in zip(*(_runs(question)[at:] for at in range(3)), strict=False):
-        if not word or word in told or context.holds(word.lower()) or _grammatical(word):
+        if not word or word in corrected or context.holds(word.lower()) or _grammatical(word):
             continue
-        beside = [(told.get(each) or (each,))[0].lower() for each in (before, behind)]
+        beside = [(corrected.get(each) or (each,))[0].lower() for each in (before, behind)]
         if near := context.beside(word.lower(), *(each if _is_neighbour(each) else None for each in beside)):
             found[word] = near
     return found
@@ -147,11 +147,13 @@ def _is_neighbour(word: str) -> bool:
     return len(word) >= words.SHORTEST - 1 and word not in grammar.GRAMMAR
 
 
-def _joined(question: str, told: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, Sequence[str]]:
+def _joined(
+    question: str, corrected: Mapping[str, Sequence[str]], context: SpellingContext
+) -> dict[str, Sequence[str]]:
     """Two words that the texts write as one, if one of them is not there."""
     found: dict[str, Sequence[str]] = {}
     for head, tail in pairwise(_runs(question)):
-        if not head or not tail or {head, tail} & told.keys() or _grammatical(head) or _grammatical(tail):
+        if not head or not tail or {head, tail} & corrected.keys() or _grammatical(head) or _grammatical(tail):
             continue
         if context.holds(head.lower()) and context.holds(tail.lower()):
             continue

@@ -45,15 +45,15 @@ def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
     space = query_vector.space
     scope.parameters[f"vector_{space.id}"] = str(query_vector.vector.astype("f2").tolist())
     condition, chunks = f"{scope.condition} AND c.space_id = {space.id}", two_spaces.seen(scope.swapped)
-    told = {"scope": condition, "distance": _distance(space), "space": space.id, "chunks": chunks}
+    parts = {"scope": condition, "distance": _distance(space), "space": space.id, "chunks": chunks}
     if not large:
-        return _EXACT.format(**told)
+        return _EXACT.format(**parts)
     if not scope.swapped:
-        return _INDEXED.format(**told) + _BY_INDEX.format(**told)
+        return _INDEXED.format(**parts) + _BY_INDEX.format(**parts)
     elsewhere = [each for each, searched in scope.swapped.items() if searched != space.id]
     scope.parameters[f"elsewhere_{space.id}"] = elsewhere
     here = f"{condition} AND c.collection_id <> ALL(CAST(:elsewhere_{space.id} AS text[]))"
-    return _INDEXED_IN_BOTH.format(**told | {"scope": here}) + _BY_INDEX.format(**told)
+    return _INDEXED_IN_BOTH.format(**parts | {"scope": here}) + _BY_INDEX.format(**parts)
 
 
 # Ordered by an expression that no index can serve.

@@ -1,36 +1,30 @@
 """A document is moved to another collection in any state, with all that was made from it."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy import func, select
 
 from footnote import collections, ingest, jobs, model_swap, retrieval
 from footnote.database.leases import LeaseLost
-from footnote.documents import moving, reingestion
+from footnote.documents import reingestion
 from footnote.errors import Conflict, Invalid, NotFound
 from footnote.jobs import UNFINISHED
 from footnote.models import (
     AuditEvent,
     CachedAnswer,
-    Chunk,
     ChunkVector,
     Collection,
     CollectionRevision,
     Document,
     Job,
     Version,
-    VocabularyWord,
 )
-from footnote.operations import consistency
 from footnote.runtime import Runtime
-from footnote.tenancy import tallies
 from tests import driving
+from tests.documents.moves import collection_of, counted, found, is_right, made, moved, words_of
 from tests.documents.test_deletion import embedded
 from tests.driving import paragraphs
 from tests.fakes import FakeEmbedder
-from tests.model_swap.swapping import OTHER, OtherModel, begun, due, state, worked
-from tests.postings import posted
+from tests.model_swap.swapping import OTHER, OtherModel, begun, due, registered, state, worked
 
 pytestmark = pytest.mark.anyio
 
@@ -49,54 +43,7 @@ async def tenant(rt: Runtime) -> str:
 
 @pytest.fixture
 def other(rt: Runtime) -> OtherModel:
-    model = OtherModel()
-    rt.others[OTHER] = model
-    rt.others[*OTHER, 32] = model
-    return model
-
-
-async def made(rt: Runtime, tenant: str, name: str, **given: Any) -> str:
-    async with rt.for_tenant(tenant).transaction() as session:
-        return (await collections.create(session, rt, {"name": name, **given})).collection.id
-
-
-async def moved(rt: Runtime, tenant: str, document_id: str, name: str = "there") -> None:
-    acting = rt.for_tenant(tenant)
-
-    async def once() -> None:
-        async with acting.transaction() as session:
-            await moving.move(session, acting, document_id, name)
-
-    await acting.again_while_busy(once)
-
-
-async def found(rt: Runtime, tenant: str, words: str, name: str, mode: Any = "hybrid") -> set[str]:
-    query = retrieval.Query(words, mode=mode, collections=(name,), top_k=20)
-    return {hit.document_id for hit in (await retrieval.search(rt.for_tenant(tenant), query)).hits}
-
-
-async def counted(rt: Runtime, tenant: str, name: str) -> tuple[int, int, int]:
-    """Documents, those that can be searched, and chunks, as they are tallied."""
-    async with rt.for_tenant(tenant).transaction() as session:
-        collection = await collections.find(session, name)
-        tally = (await tallies.of_collections(session, [collection.id])).get(collection.id, tallies.DocumentTally())
-        return tally.documents, tally.searchable, tally.chunks
-
-
-async def is_right(rt: Runtime) -> None:
-    """Postings, counts and everything else are what the documents say, and each chunk is in its document's place."""
-    await posted(rt)
-    assert [each async for each in consistency.audit(rt.operator, fix=False)] == []
-    async with rt.sessions() as session:
-        for table in (Chunk, ChunkVector):
-            elsewhere = select(func.count()).select_from(table).join(Document, Document.id == table.document_id)
-            assert await session.scalar(elsewhere.where(table.collection_id != Document.collection_id)) == 0
-
-
-async def place(rt: Runtime, document_id: str) -> str:
-    async with rt.sessions() as session:
-        document = await session.get_one(Document, document_id)
-        return (await session.get_one(Collection, document.collection_id)).name
+    return registered(rt)
 
 
 # -- what can be searched ------------------------------------------------------------------------------------
@@ -114,7 +61,7 @@ async def test_what_is_ready_is_found_there_at_once_and_nothing_is_read_or_paid_
     assert await counted(rt, tenant, "there") == (1, 1, 3)
     assert await counted(rt, tenant, "default") == (1, 1, 2)
     assert await unfinished(rt) == 0
-    assert await place(rt, stays) == "default"
+    assert await collection_of(rt, stays) == "default"
     await is_right(rt)
 
 
@@ -173,7 +120,7 @@ async def test_a_model_that_is_gone_is_told_before_anything_is_moved(
     del rt.others[OTHER]
     with pytest.raises(Conflict, match="embedding_model_changed"):
         await moved(rt, tenant, document, "others")
-    assert await place(rt, document) == "default"
+    assert await collection_of(rt, document) == "default"
 
 
 async def test_cached_answers_of_both_are_dropped_and_it_is_in_the_log(rt: Runtime, tenant: str) -> None:
@@ -354,17 +301,6 @@ async def test_a_review_of_the_collection_leaves_what_was_moved_there(rt: Runtim
 def embedder(rt: Runtime) -> FakeEmbedder:
     assert isinstance(rt.embedder, FakeEmbedder)
     return rt.embedder
-
-
-async def words_of(rt: Runtime, tenant: str, name: str) -> set[str]:
-    """Words in the vocabulary of a collection, by its keys."""
-    async with rt.for_tenant(tenant).transaction() as session:
-        collection = await collections.find(session, name)
-        key = func.hashtextextended(
-            VocabularyWord.word,
-            func.hashtextextended("english", func.hashtextextended(collection.id, func.hashtextextended(tenant, 0))),
-        )
-        return set(await session.scalars(select(VocabularyWord.word).where(VocabularyWord.key == key)))
 
 
 async def unfinished(rt: Runtime) -> int:

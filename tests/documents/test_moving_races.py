@@ -19,13 +19,13 @@ from footnote.models import AuditEvent, Collection, Document, Job
 from footnote.operations import consistency
 from footnote.runtime import Runtime
 from tests import driving
+from tests.documents.moves import collection_of, counted, found, is_right, made, moved, words_of
 from tests.documents.test_deletion import embedded, nothing_left
 from tests.documents.test_deletion_races import quick, until_somebody_waits
-from tests.documents.test_moving import counted, found, is_right, made, moved, place, words_of
 from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
-PLACES = ("default", "there", "third")
+COLLECTIONS = ("default", "there", "third")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def rt(committing_rt: Runtime) -> Runtime:
 @pytest.fixture
 async def tenant(rt: Runtime) -> str:
     tenant = await driving.new_tenant(rt)
-    for name in PLACES:
+    for name in COLLECTIONS:
         await made(rt, tenant, name)
     return tenant
 
@@ -118,7 +118,7 @@ async def test_an_upload_of_a_new_version_meanwhile_becomes_a_document_of_its_ow
 
     other = await beside_a_move(rt, tenant, document, uploads)
     assert other != document
-    assert [await place(rt, each) for each in (document, other)] == ["there", "default"]
+    assert [await collection_of(rt, each) for each in (document, other)] == ["there", "default"]
     await is_right(rt)
 
 
@@ -147,7 +147,7 @@ async def test_an_upload_that_is_first_is_not_overtaken(rt: Runtime, tenant: str
         await until_somebody_waits(rt)
     with pytest.raises(Conflict, match="document_exists"):
         await move
-    assert await place(rt, document) == "default"
+    assert await collection_of(rt, document) == "default"
 
 
 async def test_a_deletion_takes_it_wherever_it_is(rt: Runtime, tenant: str) -> None:
@@ -211,7 +211,7 @@ async def test_what_leaves_an_expired_collection_is_not_deleted_with_the_rest(rt
 async def test_two_moves_at_once_end_in_one_of_both(rt: Runtime, tenant: str) -> None:
     document = await driving.ready(rt, tenant, paragraphs(3))
     await beside_a_move(rt, tenant, document, lambda: moved(rt, tenant, document, "third"))
-    assert await place(rt, document) == "third"
+    assert await collection_of(rt, document) == "third"
     assert await counted(rt, tenant, "third") == (1, 1, 3)
     assert await words_of(rt, tenant, "third") >= {"paragraph", "shines"}
     async with rt.sessions() as session:
@@ -224,10 +224,10 @@ async def test_two_moves_at_once_end_in_one_of_both(rt: Runtime, tenant: str) ->
 async def test_moves_to_and_fro_do_not_lock_each_other_out(rt: Runtime, tenant: str) -> None:
     ids = [await driving.ready(rt, tenant, paragraphs(2, f"lamp{n}"), f"{n}.txt") for n in range(6)]
     dice = random.Random(7)
-    moves = [(each, dice.choice(PLACES)) for _ in range(6) for each in ids]
+    moves = [(each, dice.choice(COLLECTIONS)) for _ in range(6) for each in ids]
     async with asyncio.timeout(120):
         await asyncio.gather(*(moved(rt, tenant, each, name) for each, name in moves))
-    assert sum([(await counted(rt, tenant, name))[0] for name in PLACES]) == 6
+    assert sum([(await counted(rt, tenant, name))[0] for name in COLLECTIONS]) == 6
     await is_right(rt)
 
 
@@ -241,7 +241,7 @@ class Storm:
 
     async def act(self) -> None:
         for _ in range(12):
-            name, key = self.dice.choice(PLACES), f"e{self.dice.randrange(4)}"
+            name, key = self.dice.choice(COLLECTIONS), f"e{self.dice.randrange(4)}"
             what = self.dice.choice((self.uploads, self.uploads, self.moves, self.moves, self.deletes, self.cancels))
             with suppress(NotFound, Conflict):
                 await what(name, key)
@@ -288,7 +288,7 @@ async def test_everything_at_once(rt: Runtime, tenant: str) -> None:
         await asyncio.gather(*(storm.act() for _ in range(4)))
     await storm.ends()
     await is_right(rt)
-    for name in PLACES:
+    for name in COLLECTIONS:
         await driving.remove_collection(rt, tenant, name)
     assert await nothing_left(rt)
     assert [each async for each in consistency.audit(rt.operator, fix=False)] == []

@@ -104,7 +104,7 @@ def test_a_font_that_neither_reader_can_read_is_given_up(
     path: Path, asked: Counter[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_second_reader, "page_text", lambda _: "\ufffd" * 40)
-    monkeypatch.setattr(_second_reader.SecondReader, "doubts", lambda *_: {"Skerrow-W3"})
+    monkeypatch.setattr(_second_reader.SecondReader, "suspect_fonts", lambda *_: {"Skerrow-W3"})
     assert [page.text for page in paginate(pdf.parse(document(path, *[latin("Page")] * 30)))] == ["Page"] * 30
     assert asked.total() == _second_reader._IN_VAIN
 

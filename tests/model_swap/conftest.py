@@ -4,15 +4,12 @@ import pytest
 
 from footnote.runtime import Runtime
 from tests import driving
-from tests.model_swap.swapping import OTHER, OtherModel
+from tests.model_swap.swapping import OtherModel, registered
 
 
 @pytest.fixture
 def other(rt: Runtime) -> OtherModel:
-    model = OtherModel()
-    rt.others[OTHER] = model
-    rt.others[*OTHER, 32] = model
-    return model
+    return registered(rt)
 
 
 @pytest.fixture

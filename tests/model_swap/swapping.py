@@ -41,6 +41,14 @@ class OtherModel(FakeEmbedder):
         return [text for call in self.seen for text in call]
 
 
+def registered(rt: Runtime) -> OtherModel:
+    """The other model, which the Runtime finds."""
+    model = OtherModel()
+    rt.others[OTHER] = model
+    rt.others[*OTHER, 32] = model
+    return model
+
+
 async def begun(acting: Runtime, name: str = "default") -> SwapDetails:
     return await model_swap.begin(acting, name, *OTHER, "key_x")
 

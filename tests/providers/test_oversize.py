@@ -2,7 +2,7 @@
 
 import pytest
 
-from footnote.providers.oversize import told
+from footnote.providers.oversize import cause_of
 
 TOLD = [
     ("This model's maximum context length is 512 tokens. However, you requested 600 tokens", ("length", 512)),
@@ -37,4 +37,4 @@ TOLD = [
 
 @pytest.mark.parametrize(("words", "what"), TOLD, ids=lambda value: str(value)[:40])
 def test_what_was_too_much(words: str, what: tuple[str | None, int | None]) -> None:
-    assert told(words) == what
+    assert cause_of(words) == what

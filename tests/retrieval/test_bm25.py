@@ -43,7 +43,7 @@ def test_the_best_by_exact_lengths_are_among_the_likely(wanted: int) -> None:
     for _ in range(200):
         found, words = some_postings(chance, 280)
         scores, _ = bm25.scored(found, np.arange(280), words / MEAN)
-        likely = bm25.likely(found, MEAN, wanted, lacking=0.0)
+        likely = bm25.likely(found, MEAN, wanted, not_fetched=0.0)
         best = np.argsort(-scores, kind="stable")[:wanted]
         assert set(best[scores[best] > 0]) <= set(likely)
         assert len(likely) <= wanted * 1.5 + 5, "rows are read for those only that may be among the best"
@@ -57,7 +57,7 @@ def test_what_was_not_fetched_may_lift_any_that_it_can_lift() -> None:
         least = found.idf.min()
         fetched = Postings(*(each[found.idf > least] for each in vars(found).values()))
         scores, _ = bm25.scored(found, np.arange(280), words / MEAN)
-        likely = bm25.likely(fetched, MEAN, 10, lacking=least)
+        likely = bm25.likely(fetched, MEAN, 10, not_fetched=least)
         held = np.isin(np.arange(280), fetched.chunks)
         best = [place for place in np.argsort(-scores, kind="stable")[:10] if held[place]]
         assert set(best) <= set(likely)

@@ -47,7 +47,7 @@ def boxes(path: Path, number: int, quote: str, where: float) -> list[list[float]
         text, second = PageText(page), SecondReader(path)
         try:
             content = text.read({})
-            if second.read(number - 1, second.doubts(page, text), content) != content:
+            if second.read(number - 1, second.suspect_fonts(page, text), content) != content:
                 return []  # the stored text is the other reader's, which does not say where it stands
             quoted = _quoted(list(_characters(text)), quote, where)
             lines = [

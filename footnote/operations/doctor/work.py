@@ -65,7 +65,7 @@ async def webhooks(rt: Runtime) -> Iterable[Diagnosis]:
         said = f"{found['waiting']} wait, the oldest has been due for {age(found['due'])}"
         return [broken("webhooks", said, "Start `footnote dispatcher`, which sends them.")]
     if found["disabled"]:
-        remedy = "Tell their owners; they enable them again (`footnote webhooks`)."
+        remedy = "Inform their owners; they enable them again (`footnote webhooks`)."
         return [warning("webhooks", f"{found['disabled']} endpoints are disabled because they failed", remedy)]
     return [ok("webhooks", f"{found['waiting']} wait")]
 
