@@ -89,7 +89,7 @@ class FootnoteOut(LocatedOut):
         return links.absolute(links.path_of(self))
 
 
-class UnsupportedOut(Out):
+class UnsupportedSentenceOut(Out):
     """A sentence of the answer that no verified footnote supports."""
 
     text: str
@@ -101,7 +101,7 @@ class CitedAnswerOut(Out):
     answer: str
     answer_status: Literal["supported", "partial", "related", "not_found"]
     citations: list[FootnoteOut]
-    unsupported: list[UnsupportedOut]
+    unsupported: list[UnsupportedSentenceOut]
 
 
 class ListDocumentsArguments(In):

@@ -49,7 +49,7 @@ def asks_what(question: str) -> str:
 
 
 def corrected(question: str, asked: Sequence[str]) -> dict[str, Sequence[str]]:
-    """What the words of `asked` stand for. Within a question a capital begins a name; `many` stands behind few words."""
+    """What `asked` words stand for. Within a question a capital begins a name; `many` stands behind few words."""
     first, found = question.lstrip(), dict[str, Sequence[str]]()
     is_english, asks = _is_english(question), asks_what(question)
     for word in asked:
