@@ -156,7 +156,7 @@ class LastResort:
 
 
 async def _cut_off(exchange: Exchange, scope: Scope, send: Send) -> None:
-    """Tells the client to send the request again: the server cancelled it at the end of the drain.
+    """Asks the client to send the request again: the server cancelled it at the end of the drain.
 
     A download that has begun can only break off, since its length was declared.
     """

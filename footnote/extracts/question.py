@@ -1,4 +1,4 @@
-"""What kind of thing a question asks for, told by its words."""
+"""What kind of thing a question asks for, by its words."""
 
 import re
 from dataclasses import dataclass

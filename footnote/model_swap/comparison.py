@@ -107,7 +107,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 # Of the newest conversations, and of the answers in the cache.
 _STORED = """
-WITH told AS (
+WITH asked AS (
     SELECT coalesce(a.question_as_searched, u.content) AS question, a.created_at
     FROM (SELECT id FROM conversation WHERE tenant_id = $1 ORDER BY id DESC NULLS LAST LIMIT 200) AS c
     JOIN message a ON a.conversation_id = c.id AND a.role = 'assistant'
@@ -118,5 +118,5 @@ WITH told AS (
     WHERE tenant_id = $1 AND id = ANY(ARRAY(
         SELECT id FROM cached_answer_of_tenant WHERE collection_ids @> ARRAY[CAST($2 AS text)]))
 )
-SELECT question FROM told GROUP BY question ORDER BY max(created_at) DESC LIMIT $4
+SELECT question FROM asked GROUP BY question ORDER BY max(created_at) DESC LIMIT $4
 """

@@ -180,7 +180,7 @@ class Endpoint:
         return _utc(found["open_until"]) if "open_until" in found else "closed"
 
     async def learn(self, **sizes: int) -> None:
-        """Tells all processes how much one call accepts (`texts`), or one text (`longest`), and learns from theirs."""
+        """Announces to all processes what one call accepts (`texts`) or one text (`longest`); learns from theirs."""
         found = await self.shared.run(_SCRIPT, self.key, call="learn", **RULES, configured=self.configured, sizes=sizes)
         if found is not None:
             self.known = found["limits"]
