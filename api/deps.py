@@ -164,7 +164,9 @@ class Access:
 
     async def _check_rate(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
-        allowance = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
+        allowance = (
+            await rate_limits.count_request(rt.shared, principal.key_id, self.route_class, limit) if limit else None
+        )
         if allowance is None:
             return
         # As in draft-ietf-httpapi-ratelimit-headers-10.

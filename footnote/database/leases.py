@@ -176,7 +176,7 @@ async def held(
 
     If Postgres is away at the end, the lease runs out by itself.
     """
-    renewing = asyncio.create_task(_repeat(rt, renewal, seconds))
+    renewing = asyncio.create_task(_renew(rt, renewal, seconds))
     try:
         yield
     except BaseException:
@@ -194,7 +194,7 @@ async def _shielded(release: Release | None) -> None:
             await asyncio.shield(release())
 
 
-async def _repeat(rt: _Executes, statement: Executable, seconds: float) -> None:
+async def _renew(rt: _Executes, statement: Executable, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         with suppress(DatabaseAway):

@@ -173,19 +173,21 @@ def _outcome(tries: int, reply: Reply, *, delivered: bool, final: bool) -> dict[
     return {"state": "pending", "next_attempt_at": from_now(delay * jitter)}
 
 
-async def _send(settings: Settings, due: Due) -> Reply:
-    """One request, signed with each of the secrets."""
-    now = datetime.now(UTC)
-    headers = {
+def _signed_headers(due: Due, now: datetime) -> dict[str, str]:
+    """Signed with each of the secrets, as Standard Webhooks says."""
+    return {
         "content-type": "application/json",
         "user-agent": "Footnote-Webhooks/1",
         "webhook-id": due.id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(Webhook(each).sign(due.id, now, due.payload) for each in due.secrets),
     }
+
+
+async def _send(settings: Settings, due: Due) -> Reply:
     return await guard.post(
         due.url,
-        headers,
+        _signed_headers(due, datetime.now(UTC)),
         due.payload.encode(),
         seconds=settings.webhook_timeout_seconds,
         allow_private=settings.webhook_allow_private,

@@ -51,7 +51,7 @@ async def test_a_limit_of_requests_is_a_rate_limit_error(alice: Person, monkeypa
     async def full(*_given: Any) -> Allowance:
         return Allowance(wait=7.0, limit=1, left=0, more=7)
 
-    monkeypatch.setattr("footnote.tenancy.rate_limits.take", full)
+    monkeypatch.setattr("footnote.tenancy.rate_limits.count_request", full)
     answer = await alice.client.get("/openai/v1/models")
     refused(answer, 429, "rate_limit_exceeded")
     assert answer.headers["retry-after"] == "7"

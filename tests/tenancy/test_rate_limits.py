@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def taken(rt: Runtime, key: str, limit: int) -> Allowance:
-    taken = await rate_limits.take(rt.shared, key, "query", limit)
+    taken = await rate_limits.count_request(rt.shared, key, "query", limit)
     assert taken is not None
     return taken
 
@@ -48,7 +48,7 @@ async def test_a_minutes_worth_comes_at_once_and_then_one_by_one(rt: Runtime) ->
 async def test_all_processes_count_together_to_the_request(rt: Runtime) -> None:
     key, others = uuid4().hex, [open_redis(rt.settings) for _ in range(4)]
     shared = [Shared(redis) for redis in others]
-    found = await asyncio.gather(*(rate_limits.take(shared[n % 4], key, "query", 20) for n in range(60)))
+    found = await asyncio.gather(*(rate_limits.count_request(shared[n % 4], key, "query", 20) for n in range(60)))
     assert sum(each is not None and each.wait == 0 for each in found) == 20
     for redis in others:
         assert redis is not None
@@ -60,7 +60,7 @@ async def test_keys_and_classes_do_not_share(rt: Runtime) -> None:
     assert (await taken(rt, key, 1)).wait == 0
     assert (await taken(rt, key, 1)).wait > 0
     assert (await taken(rt, key + "x", 1)).wait == 0
-    other = await rate_limits.take(rt.shared, key, "read", 1)
+    other = await rate_limits.count_request(rt.shared, key, "read", 1)
     assert other is not None
     assert other.wait == 0
 
@@ -69,7 +69,7 @@ async def test_without_redis_nobody_is_limited_and_it_is_counted(rt: Runtime) ->
     redis = open_redis(rt.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     away, before = Shared(redis), limits_skipped_total._value.get()
     for _ in range(3):
-        assert await rate_limits.take(away, "k", "query", 1) is None
+        assert await rate_limits.count_request(away, "k", "query", 1) is None
     assert limits_skipped_total._value.get() == before + 3
     assert redis is not None
     await redis.aclose()
