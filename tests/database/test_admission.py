@@ -115,3 +115,46 @@ async def test_who_leaves_the_line_takes_no_place_with_it(clock: Clock) -> None:
     assert chosen.task.cancelled()
     assert not chosen.inside.is_set()
     await Visitor(of).leave()
+
+
+async def test_another_slot_is_opened_only_if_none_becomes_free_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "OPENING_SECONDS", 60.0)
+    of = AdmissionQueue(3, 60.0, at_once=1)
+    first = Visitor(of)
+    await first.inside.wait()
+    second = Visitor(of)
+    await asyncio.sleep(0)
+    await first.leave()
+    await second.inside.wait()
+
+    monkeypatch.setattr(admission, "OPENING_SECONDS", 0.01)
+    third, fourth, fifth = (Visitor(of, float(number)) for number in range(3))
+    await asyncio.gather(third.inside.wait(), fourth.inside.wait())
+    assert not fifth.inside.is_set(), "there are three slots"
+    await second.leave()
+    await fifth.inside.wait()
+    await fifth.leave()
+    monkeypatch.setattr(admission, "OPENING_SECONDS", 60.0)
+    at_once = Visitor(of)
+    await at_once.inside.wait()
+    for each in (third, fourth, at_once):
+        await each.leave()
+    alone, waiting = Visitor(of), Visitor(of)
+    await alone.inside.wait()
+    await asyncio.sleep(0)
+    assert not waiting.inside.is_set(), "what was opened was closed when all had left"
+    await alone.leave()
+    await waiting.leave()
+
+
+async def test_who_leaves_while_a_slot_is_opened_takes_none_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "OPENING_SECONDS", 60.0)
+    of = AdmissionQueue(2, 60.0, at_once=1)
+    first = Visitor(of)
+    await first.inside.wait()
+    waiting = Visitor(of)
+    await asyncio.sleep(0)
+    waiting.task.cancel()
+    await asyncio.wait({waiting.task})
+    await first.leave()
+    await Visitor(of).leave()
