@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from footnote.extracts import Passage
-from footnote.extracts.about import summary
+from footnote.extracts.about import of_section, summary
 from footnote.extracts.alike import alike
 from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
@@ -91,6 +91,8 @@ class _Rated:
 def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     """Up to MOST extracts, each adding something to those before it."""
     asked = understood(question)
+    if asked.section and passages:
+        return Chosen(*of_section(passages, asked.section, asked.words))
     if asked.kind == "about" and passages:
         found = summary(passages)
         return Chosen(found, any(each.form == "sentence" for each in found))
