@@ -22,7 +22,7 @@ _ASKING = (
 )
 _ARTICLE = r"(?:an?|the|der|die|das|eine?|une?|l[ae]|les|el|los|las|il|lo|gli|uma?|os?|as?|het|de|een)"
 _OPENING = rf"(?:it mean that |the (?:term|acronym|abbreviation|meaning of|definition of) |{_ARTICLE}\s)"
-_SUBJECT = re.compile(rf"\b{_ASKING}\W+{_OPENING}?(.{{1,200}})", re.IGNORECASE)
+_SUBJECT = re.compile(rf"\b{_ASKING}(?:\W+|(?<=')){_OPENING}?(.{{1,200}})", re.IGNORECASE)
 _BEHIND = re.compile(
     r"\s(?:stands? for|means?|do|does|about|für|voor|for)\W*\Z"
     r"|\s(?:in|of|under|according|bei|mit|dans|en|nel)\s.*\Z|\W+\Z"

@@ -75,9 +75,8 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
     only = place.searched.documents == 1 and not own
     told = only or (section is not None and bool(own) and _is_named(own, nearest, found))
     parameters = (collections, names, nearest, documents, told)
-    if section is None:
-        chosen, patterns = _BEGINNING, ()
-    else:
+    chosen, patterns = _BEGINNING, tuple[str, ...]()
+    if section is not None:
         chosen, patterns = _OF_SECTION, (*_patterns(section), *_patterns(NEAR))
     rows = await (await driver(session)).fetch(
         _OPENING.format(chosen=chosen), tenant_of(session), *parameters, *patterns
