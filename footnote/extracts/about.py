@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from footnote.extracts import Passage
 from footnote.extracts.cutting import Extract, cut
 from footnote.extracts.question import meaning
-from footnote.extracts.sections import GENERIC, NEAR, Section
+from footnote.extracts.sections import GENERIC, NEAR, AskedSection
 from footnote.extracts.wording import STOP
 
 BEGINNING = 5  # passages
@@ -62,7 +62,7 @@ def summary(passages: Sequence[Passage]) -> list[Extract]:
     return (cover or title) + _central([each for each in sentences if each.marker in first], often)
 
 
-def of_section(passages: Sequence[Passage], wanted: Section, asked: frozenset[str]) -> tuple[list[Extract], bool]:
+def of_section(passages: Sequence[Passage], wanted: AskedSection, asked: frozenset[str]) -> tuple[list[Extract], bool]:
     """What the document of the first passage says under such headings, and whether that is what is asked for.
 
     It is not if it stands under headings that are only near, is what the document is about, or if the document has not
@@ -77,7 +77,7 @@ def of_section(passages: Sequence[Passage], wanted: Section, asked: frozenset[st
     return summary(passages), False
 
 
-def _in_section(passages: Sequence[Passage], section: Section) -> list[Extract]:
+def _in_section(passages: Sequence[Passage], section: AskedSection) -> list[Extract]:
     """A list, and the sentences that have the words used most; lines where it consists of them."""
     inside = [each for passage in passages for each in _cut_within(passage, section)]
     lists = [each for each in inside if each.form == "list"][:1]
@@ -88,7 +88,7 @@ def _in_section(passages: Sequence[Passage], section: Section) -> list[Extract]:
     return sorted(chosen + lists, key=lambda each: (each.marker, each.start))
 
 
-def _cut_within(passage: Passage, section: Section) -> list[Extract]:
+def _cut_within(passage: Passage, section: AskedSection) -> list[Extract]:
     spans = list(section.spans(passage.title, passage.before, passage.text))
     found = cut([passage]) if spans else []
     return [each for each in found if any(start <= each.start and each.end <= end for start, end in spans)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from footnote.extracts.calendar import years
 from footnote.extracts.question_names import named
-from footnote.extracts.sections import Section, section_asked_for
+from footnote.extracts.sections import AskedSection, section_asked_for
 from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
 from footnote.text import folded
 from footnote.text.languages import detected
@@ -85,7 +85,7 @@ class Asked:
     is_superlative: bool = False
     is_english: bool = True
     is_doing: bool = False
-    section: Section | None = None
+    section: AskedSection | None = None
 
 
 def understood(question: str) -> Asked:

@@ -70,7 +70,7 @@ _SUMMARIZED = re.compile(r"\bsummar|\bzusammenfass|\bfasse?\b.*\bzusammen|\brés
 
 
 @dataclass(frozen=True)
-class Section:
+class AskedSection:
     """A kind of section. `pattern` fits the beginning of its headings, whatever case they are in."""
 
     name: str
@@ -121,20 +121,20 @@ class Section:
         return self._own.match(heading) is not None
 
 
-NEAR = Section("near")
+NEAR = AskedSection("near")
 
 
 @lru_cache(maxsize=256)
-def section_asked_for(question: str) -> Section | None:
+def section_asked_for(question: str) -> AskedSection | None:
     """What a question in small letters asks for, if it asks for nothing else: not "the conclusions about aspirin"."""
     for name, nouns in _NOUNS.items():
         does = _DOES.format(text=_TEXT, verbs=_VERBS[name])
         if re.match(rf"{_WHICH}(?:{nouns}){_MAIN}{_OF}|{does}", question):
-            return Section(name)
+            return AskedSection(name)
         if _SUMMARIZED.search(question) and re.search(
             rf"\b(?:{nouns})(?:{_MAIN}{_OF}|.{{0,60}}\bzusammen\W*\Z)", question
         ):
-            return Section(name)
+            return AskedSection(name)
     return None
 
 

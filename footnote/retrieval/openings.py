@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
 from footnote.extracts.question import meaning, understood
-from footnote.extracts.sections import GENERIC, NEAR, Section
+from footnote.extracts.sections import GENERIC, NEAR, AskedSection
 from footnote.models import chunk_id
 from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
@@ -87,7 +87,7 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
     ]
 
 
-def _patterns(section: Section) -> tuple[str, str, str]:
+def _patterns(section: AskedSection) -> tuple[str, str, str]:
     return section.in_path, section.in_text, section.in_capitals
 
 

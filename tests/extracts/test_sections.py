@@ -5,7 +5,7 @@ import pytest
 from footnote.extracts import Passage
 from footnote.extracts.choosing import choose
 from footnote.extracts.question import understood
-from footnote.extracts.sections import Section
+from footnote.extracts.sections import AskedSection
 
 REPORT = (
     "# The Lights of the Coast\n\nThis report looks at all lights of the coast and at those who keep them.\n\n"
@@ -44,7 +44,7 @@ PASSAGES = [Passage(1, "lights.md > The Lights of the Coast", REPORT)]
     ],
 )
 def test_such_questions_ask_for_a_section(question: str, name: str) -> None:
-    assert (understood(question).kind, understood(question).section) == ("about", Section(name))
+    assert (understood(question).kind, understood(question).section) == ("about", AskedSection(name))
 
 
 @pytest.mark.parametrize(
