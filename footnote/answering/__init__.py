@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.answering import answer_cache, gate, rewriting, searching
+from footnote.answering import across, answer_cache, gate, rewriting, searching
 from footnote.answering.answer_cache import CacheKey
 from footnote.answering.cited_text import Draft, PageExcerpt, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
@@ -225,6 +225,10 @@ async def _made(
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     request = replace(_request(question, searching.passages(shown, around), missing), near_only=not is_enough)
+    if first_choice.provider == EXTRACTIVE:
+        asked_in = configuration(detected(question.query.text))
+        of_meaning = await across.related(rt, asked_in, shown, request.passages, known.query_vectors)
+        request = replace(request, related=of_meaning)
     writing = Writing(rt, request, new, first_choice)
     async with aclosing(writing.events()) as events:
         async for event in events:

@@ -60,12 +60,15 @@ def evidence(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in:
     return Evidence(round(best.found, 3), round(best.needed, 3))
 
 
-def _share(hit: Hit, mode: Mode, asked_in: str) -> float:
+def is_across(hit: Hit, asked_in: str) -> bool:
+    """Whether its text is in another language than the question, as far as that is known."""
     is_same = not asked_in or hit.language in ("", asked_in)
     # What is not stemmed may be in any language.
-    if mode == "keyword" or is_same or (hit.language == UNSTEMMED and hit.coverage):
-        return SHARE[mode]
-    return ACROSS
+    return not is_same and not (hit.language == UNSTEMMED and hit.coverage)
+
+
+def _share(hit: Hit, mode: Mode, asked_in: str) -> float:
+    return ACROSS if mode != "keyword" and is_across(hit, asked_in) else SHARE[mode]
 
 
 def relevance(hits: Sequence[Hit]) -> list[float]:

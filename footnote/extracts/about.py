@@ -1,4 +1,7 @@
-"""What a document is about: its title, and the sentences of its beginning that say most of what it says often."""
+"""What a document is about: its title, and the sentences of its beginning that say most of what it says often.
+
+Or what it concludes, recommends or found: sentences of the section of that name.
+"""
 
 import math
 import re
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from footnote.extracts import Passage
 from footnote.extracts.cutting import Extract, cut
 from footnote.extracts.question import meaning
+from footnote.extracts.sections import GENERIC, NEAR, AskedSection
 from footnote.extracts.wording import STOP
 
 BEGINNING = 5  # passages
@@ -56,6 +60,42 @@ def summary(passages: Sequence[Passage]) -> list[Extract]:
     first = list(dict.fromkeys(each.marker for each in sentences))[:BEGINNING]
     often = Counter(word for each in found if each.marker in first for word in each.words - STOP)
     return (cover or title) + _central([each for each in sentences if each.marker in first], often)
+
+
+def of_section(passages: Sequence[Passage], wanted: AskedSection, asked: frozenset[str]) -> tuple[list[Extract], bool]:
+    """What the document of the first passage says under such headings, and whether that is what is asked for.
+
+    It is not if it stands under headings that are only near, is what the document is about, or if the document has not
+    all the words of the question that tell which document is meant.
+    """
+    document = passages[0].title.partition(" > ")[0]
+    own = [each for each in passages if each.title.partition(" > ")[0] == document]
+    held = meaning(re.sub(r"[_.\-]+", " ", document)).union(*(meaning(f"{each.title}\n{each.text}") for each in own))
+    for section in (wanted, NEAR):
+        if found := _in_section(own, section):
+            return found, section is wanted and asked - GENERIC <= held
+    return summary(passages), False
+
+
+def _in_section(passages: Sequence[Passage], section: AskedSection) -> list[Extract]:
+    """A list, and the sentences that have the words used most; lines where it consists of them."""
+    inside = [each for passage in passages for each in _cut_within(passage, section)]
+    lists = [each for each in inside if each.form == "list"][:1]
+    sentences = [each for each in inside if _says_something(each) and not any(_overlaps(each, one) for one in lists)]
+    often = Counter(word for each in inside for word in each.words - STOP)
+    lines = [each for each in inside if each.form == "line" and len(each.words) >= FEWEST_WORDS]
+    chosen = _central(sentences or ([] if lists else lines), often)[: SENTENCES - len(lists)]
+    return sorted(chosen + lists, key=lambda each: (each.marker, each.start))
+
+
+def _cut_within(passage: Passage, section: AskedSection) -> list[Extract]:
+    spans = list(section.spans(passage.title, passage.before, passage.text))
+    found = cut([passage]) if spans else []
+    return [each for each in found if any(start <= each.start and each.end <= end for start, end in spans)]
+
+
+def _overlaps(one: Extract, other: Extract) -> bool:
+    return one.marker == other.marker and one.start < other.end and other.start < one.end
 
 
 def _says_something(extract: Extract) -> bool:

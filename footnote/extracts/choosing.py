@@ -3,11 +3,11 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from footnote.extracts import Passage
-from footnote.extracts.about import summary
+from footnote.extracts.about import of_section, summary
 from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
@@ -18,6 +18,7 @@ from footnote.extracts.wording import Kind
 from footnote.text.sentences import stems
 
 _NONE = frozenset[str]()
+NOTHING_RELATED: Mapping[str, float] = {}
 MOST = 3
 FEWEST_WORDS = 3
 SHORT_TERM = 2  # words: what a longer one means may be said in other words
@@ -49,6 +50,11 @@ _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
 _ELSEWHERE = re.compile(r"\bincorporated (?:herein )?by reference\b", re.IGNORECASE)
 _LISTED = meaning("exhibit exhibits reference references")
 
+# Across languages the question's words are not there, and how related a sentence is to it stands for them.
+WHOLLY_RELATED = 0.6  # as good as all of the question's words
+SURELY_RELATED = 0.35  # it may claim to answer, if it holds the kind of thing that is asked for
+CLEARLY_RELATED = 0.5  # or where any sentence may answer, or many hold it
+
 _LEAST_TOLD = {
     "fact": 0.4,
     "yes_no": 0.5,
@@ -78,7 +84,7 @@ class _Rated:
     """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for.
 
     `told`: the share of its words that name nothing: names stand everywhere in what is about them. 0 if only its
-    heading and its neighbours have any.
+    heading and its neighbours have any. `related`: how related it is to a question in another language.
     """
 
     extract: Extract
@@ -86,11 +92,17 @@ class _Rated:
     held: float
     fit: float
     told: float = 1.0
+    related: float | None = None
 
 
-def choose(question: str, passages: Sequence[Passage]) -> Chosen:
-    """Up to MOST extracts, each adding something to those before it."""
+def choose(question: str, passages: Sequence[Passage], related: Mapping[str, float] = NOTHING_RELATED) -> Chosen:
+    """Up to MOST extracts, each adding something to those before it.
+
+    `related`: of texts in another language than the question, how related they are to it.
+    """
     asked = understood(question)
+    if asked.section and passages:
+        return Chosen(*of_section(passages, asked.section, asked.words))
     if asked.kind == "about" and passages:
         found = summary(passages)
         return Chosen(found, any(each.form == "sentence" for each in found))
@@ -100,7 +112,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
     like = synonyms_of(asked.words)
-    ranked = sorted(_rated(Sought(asked, small, short, like), found), key=lambda rated: -rated.score)
+    ranked = sorted(_rated(Sought(asked, small, short, like), found, related), key=lambda rated: -rated.score)
     best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
     chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
     of = {each.marker: each for each in passages}
@@ -136,9 +148,13 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
 
 
 def _is_sure(asked: Asked, rated: _Rated) -> bool:
-    """Whether it certainly holds what is asked for, as far as its words tell."""
+    """Whether it certainly holds what is asked for, as far as its words tell, or across languages its meaning."""
     least = _LEAST_TOLD.get(asked.kind, 0.0) * (1.0 if asked.is_english else INFLECTED)
     enough = asked.is_statement or rated.told >= least
+    if rated.related is not None:
+        enough = enough or rated.related >= (
+            SURELY_RELATED if _LEANING.get(asked.kind, 0.0) > HALF else CLEARLY_RELATED
+        )
     enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
     return rated.held > 0 and rated.fit >= _least(asked) and enough
 
@@ -174,7 +190,7 @@ def _alike(one: Extract, other: Extract) -> bool:
     return overlaps or len(one.words & other.words) >= ALIKE * len(one.words)
 
 
-def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
+def _rated(sought: Sought, found: Sequence[Extract], related: Mapping[str, float]) -> list[_Rated]:
     """Extracts with their scores: all that may be within WORTH_ADDING of the best, whose fit alone is looked at.
 
     The share of the question's words that it holds, weighted by their rarity among all extracts (idf), more than in
@@ -196,8 +212,12 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
         held = sum(reach.values()) / whole
         told = sum(reach[word] for word in asked.common) / common if common else 1.0
         told = 0.0 if asked.common and asked.common.isdisjoint(has) else told
+        meant = related.get(each.text)
+        held = held if meant is None else max(held, min(1.0, meant / WHOLLY_RELATED))
         damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
-        fitting.append(_Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0, told))
+        fitting.append(
+            _Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0, told, meant)
+        )
     rated: list[_Rated] = []
     best = 0.0
     for one in sorted(fitting, key=lambda other: -other.score):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from footnote.extracts.calendar import years
 from footnote.extracts.question_names import named
+from footnote.extracts.sections import AskedSection, section_asked_for
 from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
 from footnote.text import folded
 from footnote.text.languages import detected
@@ -21,7 +22,7 @@ _ASKING = (
 )
 _ARTICLE = r"(?:an?|the|der|die|das|eine?|une?|l[ae]|les|el|los|las|il|lo|gli|uma?|os?|as?|het|de|een)"
 _OPENING = rf"(?:it mean that |the (?:term|acronym|abbreviation|meaning of|definition of) |{_ARTICLE}\s)"
-_SUBJECT = re.compile(rf"\b{_ASKING}\W+{_OPENING}?(.{{1,200}})", re.IGNORECASE)
+_SUBJECT = re.compile(rf"\b{_ASKING}(?:\W+|(?<=')){_OPENING}?(.{{1,200}})", re.IGNORECASE)
 _BEHIND = re.compile(
     r"\s(?:stands? for|means?|do|does|about|für|voor|for)\W*\Z"
     r"|\s(?:in|of|under|according|bei|mit|dans|en|nel)\s.*\Z|\W+\Z"
@@ -68,7 +69,8 @@ class Asked:
     something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
     nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks
     nothing. `is_superlative`: it asks for the largest, or the like, of several. `is_english`: it may be; words of other
-    languages have more forms. `is_doing`: it asks what something does, not only what it is.
+    languages have more forms. `is_doing`: it asks what something does, not only what it is. `section`: of what a
+    document is about, the part that it asks for.
     """
 
     kind: Kind
@@ -83,6 +85,7 @@ class Asked:
     is_superlative: bool = False
     is_english: bool = True
     is_doing: bool = False
+    section: AskedSection | None = None
 
 
 def understood(question: str) -> Asked:
@@ -106,7 +109,8 @@ def understood(question: str) -> Asked:
     is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
     is_english = detected(question) in ("", "english")
     is_doing = kind == "definition" and _DOING.match(asked) is not None
-    claims = is_statement, is_superlative, is_english, is_doing
+    section = section_asked_for(asked) if kind == "about" else None
+    claims = is_statement, is_superlative, is_english, is_doing, section
     return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, *claims)
 
 
@@ -125,6 +129,8 @@ def _kind(question: str) -> Kind:
     if _WHAT_IS_SHORT.fullmatch(question):
         return "acronym"
     asked = question.lower()
+    if section_asked_for(asked) is not None:
+        return "about"
     return next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
 
 

@@ -144,7 +144,7 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             ^what are (?:the|all|some)\b|^(?:list|name|enumerate)\b|\b(?:kinds|types|examples) of\b
             ^(?:which|what) (?!(?:is|was|does|do|did|has) )(?:\w+ ){1,4}(?:are|were|have|do|did|can|may|must)\b
             ^(?:which|what) (?:\w+ ){1,4}(?:belong|exist)\b
-            ^(?:welche[nr]?|nenne|nennen)\b|^quel(?:le)?s\b|^citez\b|^cuáles\b|^qué \w+s\b|^enumera
+            ^(?:welche[nr]?|nenne|nennen)\b|^quel(?:le)?s\b|^citez\b|^cuáles\b|^qué (?!es\b)\w+s\b|^enumera
             ^quali\b|^elenca|^quais\b|^welke \w+en\b|^noem\b
         """),
     ),
@@ -190,6 +190,10 @@ MEASURES: tuple[tuple[Measure, re.Pattern[str]], ...] = (
         "duration",
         _pattern(r"""
             \bhow many (?:\w+ )?(?:seconds|minutes|hours|days|nights|weeks|months|years)\b
+            \bwie ?viele (?:\w+ )?(?:sekunden|minuten|stunden|tage|nächte|wochen|monate|jahre)\b
+            \bcombien (?:de |d')(?:secondes|minutes|heures|jours|nuits|semaines|mois|ann[eé]es|ans)\b
+            \bcuánt[oa]s (?:segundos|minutos|horas|días|noches|semanas|meses|años)\b
+            \bquant[ie] (?:secondi|minuti|ore|giorni|notti|settimane|mesi|anni)\b
             \bhow (?:long|often|old|late|soon)\b|duration|deadline|time-?out|\bdauer
             \bwie ?(?:lange|oft|alt)\b|combien de temps|cuánto tiempo|quanto tempo|\bhoe ?(?:lang|vaak|oud)\b
         """),

@@ -4,7 +4,7 @@ A provider module may define `open_embedder(settings, beside)`, `open_generator(
 `open_reranker(settings)`. A server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -100,6 +100,7 @@ class GenerationRequest:
     written again with its sources.
     `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
     several.
+    `related`: where the question is in another language than the passages, how related their sentences are to it.
     `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
     `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
@@ -116,6 +117,7 @@ class GenerationRequest:
     near_only: bool = False
     brief: bool = False
     draft: str = ""
+    related: Mapping[str, float] = field(default_factory=dict)
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     thought: Callable[[str], None] = field(default=lambda _text: None, compare=False, repr=False)
 

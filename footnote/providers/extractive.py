@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 from footnote.extracts import Passage, statement_rows, tables
@@ -30,7 +30,7 @@ class ExtractiveGenerator:
         said: set[tuple[int, str]] = set()
         for part in request.parts or [request.question]:
             # In a thread: ten long passages take a tenth of a second.
-            statements, answers = await asyncio.to_thread(_statements, part, request.passages)
+            statements, answers = await asyncio.to_thread(_statements, part, request.passages, request.related)
             unlike = [each for each in statements if (each.marker, each.quote) not in said]
             said.update((each.marker, each.quote) for each in unlike)
             if unlike and (request.not_mentioned or request.near_only or not answers):
@@ -46,7 +46,9 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
-def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
+def _statements(
+    question: str, passages: Sequence[Passage], related: Mapping[str, float]
+) -> tuple[list[Statement], bool]:
     """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
     if stated := statement_rows.passages_of(question, passages):
         rows, answers = statement_rows.rows(question, stated)
@@ -58,7 +60,7 @@ def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statem
         [of] = [each for each in passages if each.marker == rows[0].marker]
         said = replace(of, text=f"{rows[0].text}\n{of.text}")  # with the names of its columns, wherever they stand
         return [Statement(row.text, row.marker, row.quote) for row in rows], not misses(question, said)
-    chosen = choose(question, passages)
+    chosen = choose(question, passages, related)
     return _extracts(chosen.found), chosen.answers
 
 

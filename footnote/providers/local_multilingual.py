@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+PROVIDER = "local-multilingual"
 MODEL = "multilingual-e5-small"
 LONGEST_TEXT = 512  # tokens; a longer text is embedded in pieces
 QUESTION, PASSAGE = "query: ", "passage: "
@@ -60,7 +61,7 @@ class _Model:
 class MultilingualEmbedder:
     """An Embedder that reads all of a text: of one that is too long, the vector is the mean of those of its pieces."""
 
-    provider = "local-multilingual"
+    provider = PROVIDER
     address = None
     model = MODEL
     max_texts = 64

@@ -1,4 +1,7 @@
-"""The beginning of the document that a question is about, where it names one: by its file name, or by words of it."""
+"""The beginning of the document that a question is about, where it names one: by its file name, or by words of it.
+
+Or the section of it that the question asks for: its conclusions, and the like.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
-from footnote.extracts.question import meaning
-from footnote.extracts.wording import STOP
+from footnote.extracts.question import meaning, understood
+from footnote.extracts.sections import GENERIC, NEAR, AskedSection
 from footnote.models import chunk_id
 from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
@@ -21,14 +24,9 @@ CHUNKS = 5  # of the beginning
 MOST_NAMES = 5  # of files in a question
 
 _FILE_NAME = re.compile(r"[\w][\w.()+~-]{0,200}\.[A-Za-z]\w{1,5}\b")
-# Words for a document, and for what is asked of one.
-_GENERIC = STOP | meaning(
-    "about document documents file files text report paper article book presentation slides page summary summarize "
-    "summarise overview content contents dokument datei worum geht document fichier documento archivo"
-)
 _IN_NAMES = re.compile(r"[_.\-\s]+")
 # Of a file that is named to the letter, or else of a document that was found.
-_OPENING = f"""
+_OPENING = """
 WITH about AS (
     SELECT d.id, d.filename = ANY($3) AS named FROM document d
     WHERE d.tenant_id = $1 AND ((d.collection_id = ANY($2) AND d.filename = ANY($3)) OR d.id = $4)
@@ -39,9 +37,28 @@ fused AS (
     SELECT c.version_id, c.position, 1::float AS score, NULL::float AS similarity, NULL::float AS coverage,
            NULL::bigint AS vector_rank, NULL::bigint AS keyword_rank, NULL::float AS bm25,
            CASE WHEN about.named OR $6 THEN 1::bigint END AS exact_matches
-    FROM about JOIN chunk c ON c.document_id = about.id AND c.tenant_id = $1 WHERE c.position < {CHUNKS}
+    FROM about JOIN chunk c ON c.document_id = about.id AND c.tenant_id = $1 WHERE {chosen}
 )
 """ + HITS.replace("CASE WHEN :diverse THEN c.embedding::text END", "NULL::text")
+_BEGINNING = f"c.position < {CHUNKS}"
+# The chunks of a section (2), or of one that is near to it (1), or the beginning (0). Where a heading stands in the
+# text, the chunk behind it belongs to the section, too.
+_OF_SECTION = f"""c.position IN (
+    SELECT position FROM (
+        SELECT position, kind, max(kind) OVER () AS best
+        FROM (
+            SELECT position, CASE WHEN is_own OR lag(is_own) OVER (ORDER BY position) THEN 2
+                                  WHEN is_near OR lag(is_near) OVER (ORDER BY position) THEN 1
+                                  WHEN position < {CHUNKS} THEN 0 END AS kind
+            FROM (
+                SELECT s.position, s.heading ~* $7 OR s.text ~* $8 OR s.text ~ $9 AS is_own,
+                       s.heading ~* $10 OR s.text ~* $11 OR s.text ~ $12 AS is_near
+                FROM chunk s WHERE s.document_id = about.id AND s.tenant_id = $1
+            ) AS looked_at
+        ) AS told
+    ) AS compared
+    WHERE kind = best ORDER BY position LIMIT {CHUNKS}
+)"""
 
 
 async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, found: "Sequence[Hit]") -> list["Hit"]:
@@ -54,23 +71,39 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
         return []
     collections = [each.id for each in place.filled]
     documents = None if query.document_ids is None else list(query.document_ids)
-    only = place.searched.documents == 1 and not _words(query.text) - _GENERIC
-    parameters = (collections, names, nearest, documents, only)
-    rows = await (await driver(session)).fetch(_OPENING, tenant_of(session), *parameters)
+    section, own = understood(query.text).section, _words(query.text) - GENERIC
+    only = place.searched.documents == 1 and not own
+    told = only or (section is not None and bool(own) and _is_named(own, nearest, found))
+    parameters = (collections, names, nearest, documents, told)
+    chosen, patterns = _BEGINNING, tuple[str, ...]()
+    if section is not None:
+        chosen, patterns = _OF_SECTION, (*_patterns(section), *_patterns(NEAR))
+    rows = await (await driver(session)).fetch(
+        _OPENING.format(chosen=chosen), tenant_of(session), *parameters, *patterns
+    )
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
         for rank, row in enumerate(rows, 1)
     ]
 
 
+def _patterns(section: AskedSection) -> tuple[str, str, str]:
+    return section.in_path, section.in_text, section.in_capitals
+
+
 def _nearest(question: str, found: "Sequence[Hit]") -> str | None:
     """The document that has most of the question's words in its name and title; of several, the one found first."""
     asked = _words(question)
+    return max(found, key=lambda hit: len(asked & _naming(hit))).document_id if found else None
 
-    def named(hit: "Hit") -> int:
-        return len(asked & (_words(hit.filename) | _words(hit.subject.partition("\n")[0].partition(" > ")[0])))
 
-    return max(found, key=named).document_id if found else None
+def _is_named(words: frozenset[str], document_id: str | None, found: "Sequence[Hit]") -> bool:
+    """Whether name and title of the document have all the words."""
+    return any(words <= _naming(hit) for hit in found if hit.document_id == document_id)
+
+
+def _naming(hit: "Hit") -> frozenset[str]:
+    return _words(hit.filename) | _words(hit.subject.partition("\n")[0].partition(" > ")[0])
 
 
 def _words(text: str) -> frozenset[str]:

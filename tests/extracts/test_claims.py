@@ -80,7 +80,7 @@ def test_a_statement_asks_for_no_value() -> None:
 
 def test_a_command_behind_its_lead_in_belongs_to_the_answer() -> None:
     text = "To light the lamp, there is a tool. Run it like this:\n\n```sh\nlamp light --tower 2\nlamp status\n```\n"
-    [[statement, *_], is_answer] = _statements("How do I light the lamp?", [Passage(1, "guide.md", text)])
+    [[statement, *_], is_answer] = _statements("How do I light the lamp?", [Passage(1, "guide.md", text)], {})
     assert is_answer
     assert "`lamp light --tower 2` `lamp status`" in statement.text
     assert statement.quote in text

@@ -62,6 +62,8 @@ def test_the_kind_is_told_by_the_words(question: str, kind: str) -> None:
     [
         ("What is a linked worktree?", "linked worktree"),
         ("What is a trace in TraceMonkey?", "trace"),
+        ("Qu'est-ce qu'un phare ?", "phare"),
+        ("¿Qué es un mutex?", "mutex"),
         ("What does RECA stand for?", "RECA"),
         ("Was bedeutet RECA?", "RECA"),
         ("What does monomorphization mean?", "monomorphization"),
@@ -80,6 +82,8 @@ def test_what_is_to_be_explained(question: str, subject: str) -> None:
         ("What percentage of the oil is lost?", "percent"),
         ("How long does the oil last?", "duration"),
         ("How many days until the money is paid back?", "duration"),
+        ("Wie viele Nächte darf ein Boot am Steg liegen?", "duration"),
+        ("Per quante notti può restare la barca?", "duration"),
         ("How many keepers are there?", "count"),
         ("How high is the tower?", None),
     ],

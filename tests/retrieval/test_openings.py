@@ -10,6 +10,8 @@ from tests.conftest import stored_once
 pytestmark = pytest.mark.anyio
 PARAGRAPH = "{} number {} of the keeper stands in this paragraph, which is about as long as others are. " * 8
 
+CONCLUDED = "Oil and wood should be stored in different rooms, with a bucket of sand beside each of the doors."
+
 
 def book(word: str) -> str:
     return "\n\n".join(PARAGRAPH.format(*[word, number] * 8) for number in range(12))
@@ -19,6 +21,7 @@ async def make_tenant(rt: Runtime) -> str:
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, book("Lamp"), "lamp_log_1871.txt")
     await driving.ready(rt, tenant_id, book("Siren"), "siren.txt")
+    await driving.ready(rt, tenant_id, f"{book('Oil')}\n\nConclusions\n\n{CONCLUDED}\n\n{book('Wood')}", "stores.txt")
     return tenant_id
 
 
@@ -50,3 +53,22 @@ async def test_a_document_out_of_scope_is_not_opened(rt: Runtime, stored: str) -
 async def test_without_it_nothing_is_put_first(rt: Runtime, stored: str) -> None:
     hits = (await search(rt.for_tenant(stored), Query("What is siren.txt about?"))).hits
     assert [hit.fused_rank for hit in hits] == sorted(hit.fused_rank for hit in hits)
+
+
+async def test_a_section_that_is_asked_for_begins_the_hits(rt: Runtime, stored: str) -> None:
+    [hit, *_] = await first(rt, stored, "What does stores.txt conclude?")
+    assert hit.filename == "stores.txt"
+    assert "Conclusions" in hit.text
+    assert hit.exact_matches == 1
+    [titled, *_] = await first(rt, stored, "What are the conclusions of the report on stores?")
+    assert (titled.filename, titled.exact_matches) == ("stores.txt", 1)
+
+
+async def test_a_document_without_the_section_begins_with_its_beginning(rt: Runtime, stored: str) -> None:
+    [hit, *_] = await first(rt, stored, "What does siren.txt conclude?")
+    assert (hit.filename, hit.position) == ("siren.txt", 0)
+
+
+async def test_a_document_that_is_not_named_is_no_match_to_the_letter(rt: Runtime, stored: str) -> None:
+    [hit, *_] = await first(rt, stored, "What does the report conclude?")
+    assert hit.exact_matches is None

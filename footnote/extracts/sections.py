@@ -1,0 +1,175 @@
+"""Sections that a question asks for by what they hold: conclusions, recommendations, findings. Pure.
+
+Patterns of headings are written so that Python and Postgres read them alike.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from footnote.extracts.wording import STOP
+from footnote.text.sentences import stems
+
+# By what is asked for, words of the headings under which it stands, in five languages. Data: what a word begins with,
+# or all of it where `!` ends it.
+_HEADINGS = {
+    "conclusions": "conclusion concluding conclusión conclusiones conclusioni fazit schlussfolgerung",
+    "recommendations": "recommendation recommandation recomendaci empfehlung handlungsempfehlung raccomandazion",
+    "findings": ("finding! findings results ergebnis erkenntnis befund résultat constat resultado hallazgo risultat"),
+}
+# Where such things stand in a text without that section.
+_NEAR = "summary zusammenfassung résumé! synthèse resumen sintesi riassunto discussion diskussion discusión discussione"
+_WORDS = _HEADINGS | {"near": " ".join((*_HEADINGS.values(), _NEAR))}
+_BEFORE = (
+    "key|main|major|principal|most important|general|overall|our|summary of|discussion and|summary and|results and"
+    "|findings and|wichtigste|zentrale|unsere|principales|principaux|principali|as|le|la|les|las|los|el|i|die|das|the"
+)
+_NUMBERED = r"[\W\d_]*(?:[ivx]+\.\s+)?"
+# Words for a document, and for what is asked of one.
+GENERIC = STOP | frozenset(
+    stems(
+        "about document documents file files text report paper article book presentation slides page summary summarize "
+        "summarise overview content contents study audit review authors conclude conclusion conclusions recommend "
+        "recommendations recommendation find found finding findings result results main key major important principal "
+        "dokument datei worum geht bericht studie fazit ergebnis ergebnisse empfehlungen fichier rapport étude "
+        "documento archivo informe estudio"
+    )
+)
+LONGEST = 60  # characters of a heading
+BEFORE = 3000  # characters before a passage, in which its section may begin
+
+_CONCLUDE = r"conclusions?|schlussfolgerung(?:en)?|fazit|conclusion(?:es|i)|conclusión"
+_RECOMMEND = r"recommendations?|empfehlungen|recommandations|recomendaciones|raccomandazioni"
+_FIND = r"findings?|results?|ergebnisse?|erkenntnisse|résultats?|constatations|constats|resultados?|hallazgos|risultati"
+_NOUNS = {"conclusions": _CONCLUDE, "recommendations": _RECOMMEND, "findings": _FIND}
+_VERBS = {
+    "conclusions": r"conclude|folgert|schließt|conclut|concluye|conclude",
+    "recommendations": r"recommend|advise|empfiehlt|recommande|préconise|recomienda|raccomanda|consiglia",
+    "findings": r"find(?: out)?|discover|constate|découvre|encuentra|halla|trova",
+}
+_TEXT = (
+    r"(?:\w+ ){0,4}(?:l['’])?(?:report|paper|study|document|article|audit|review|evaluation|survey|text|file|thesis"
+    r"|book|analysis|presentation|authors?|bericht\w*|studie|dokument\w*|artikels?|autor(?:en|es|i)?|rapport|étude|auteurs?"
+    r"|informe|estudio|documento|artículo|autores|relazione|rapporto|studio|articolo|it|they|\S+\.[a-z]\w{1,4})"
+    r"(?: (?:on|about|of|by|über|zu|von|sur|sobre|su) [^?]{1,60}?)?"
+)
+_OF = rf"(?: (?:of|in|from|by|des|der|im|in|aus|du|de|dans|dell[aoe]|del|dei|nel|nella|dell['’]) {_TEXT})?\W*\Z"
+_WHICH = (
+    r"\W*(?:what (?:are|is|were|was)|which (?:are|were)|list|name|was (?:ist|sind|waren)|(?:welche|nenne)(?: sind)?"
+    r"|quel(?:le)?s? (?:est|sont)|cuál(?:es)? (?:es|son)|qué|quali sono|qual è)"
+    r" (?:\w+ ){0,3}"
+)
+_MAIN = r"(?: (?:principal(?:es|i)|principaux|clave|clés?|chiave))?"
+_DOES = (
+    r"\W*(?:what (?:does|do|did) {text} (?:{verbs})|was (?:{verbs}) {text}|que (?:{verbs}) {text}"
+    r"|qué (?:{verbs}) {text}|(?:che )?cosa (?:{verbs}) {text}"
+    r"|zu welche[mn] schl[uü]ss(?:en)? kom(?:mt|men) {text})\W*\Z"
+)
+_SUMMARIZED = re.compile(r"\bsummar|\bzusammenfass|\bfasse?\b.*\bzusammen|\brésum|\bresum|\briassu")
+
+
+@dataclass(frozen=True)
+class AskedSection:
+    """A kind of section. `pattern` fits the beginning of its headings, whatever case they are in."""
+
+    name: str
+
+    @cached_property
+    def pattern(self) -> str:
+        each = (rf"{word[:-1]}(?!\w)" if word.endswith("!") else rf"{word}\w*" for word in _WORDS[self.name].split())
+        return rf"{_NUMBERED}(?:(?:{_BEFORE})\w*\s+)*(?:{'|'.join(each)})(?!\s+of\s+operat)"
+
+    @property
+    def in_path(self) -> str:
+        """For a path of headings."""
+        return rf"(?:\A|> ){self.pattern}[^>]{{0,{LONGEST}}}(?: >|\Z)"
+
+    @property
+    def in_text(self) -> str:
+        """For a text in which a heading stands on a line of its own, or before a colon."""
+        return rf"(?:\A|\n){self.pattern}[^\n.,;=(){{}}]{{0,{LONGEST}}}(?:\n|:|\Z)"
+
+    @property
+    def in_capitals(self) -> str:
+        """For a text in which it is a label in capitals, as in abstracts."""
+        return rf"(?:\A|[.\n]\s*)(?:{'|'.join(word.upper().rstrip('!') for word in _WORDS[self.name].split())})"
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.IGNORECASE)
+
+    def spans(self, path: str, before: str, text: str) -> Iterator[tuple[int, int]]:
+        """`(start, end)` of what of a text stands in it: `path` are its headings, `before` stands on its page."""
+        before = f"{before[-BEFORE:]}\n"
+        start, level, whole = -1, 0, before + text
+        if any(self.begins(heading) for heading in path.split(" > ")[1:]):
+            start = len(before)
+        for begin, end in _headings(whole):
+            line = whole[begin:end].strip()
+            if self.begins(line):
+                is_label = whole[end : end + 1] not in ("", "\n")  # its sentence begins with it
+                start, level = (start if start >= 0 else begin if is_label else end), _level(line)
+            elif start >= 0 and begin > start and not 0 < level < _level(line):
+                yield from _within(start, begin, len(before))
+                start = -1
+        if start >= 0:
+            yield from _within(start, len(whole), len(before))
+
+    def begins(self, heading: str) -> bool:
+        """Whether a heading is that of such a section."""
+        return self._own.match(heading) is not None
+
+
+NEAR = AskedSection("near")
+
+
+@lru_cache(maxsize=256)
+def section_asked_for(question: str) -> AskedSection | None:
+    """What a question in small letters asks for, if it asks for nothing else: not "the conclusions about aspirin"."""
+    for name, nouns in _NOUNS.items():
+        does = _DOES.format(text=_TEXT, verbs=_VERBS[name])
+        if re.match(rf"{_WHICH}(?:{nouns}){_MAIN}{_OF}|{does}", question):
+            return AskedSection(name)
+        if _SUMMARIZED.search(question) and re.search(
+            rf"\b(?:{nouns})(?:{_MAIN}{_OF}|.{{0,60}}\bzusammen\W*\Z)", question
+        ):
+            return AskedSection(name)
+    return None
+
+
+# A short line, or a label before a sentence: "RESULTS We found ...".
+_LINES = re.compile(rf"(?m)^[ \t]*(?P<line>[^\s][^\n]{{0,{LONGEST}}})$")
+_LABELS = re.compile(r"(?m)(?:^|(?<=[.!?] ))(?:[A-Z]{5,}(?: [A-Z]{2,}){0,4}(?=:| [A-Z])|[A-ZÀ-Þ][\w ]{3,40}(?=:\s))")
+# What begins another section: marked, numbered, in capitals, or called as such are.
+_OTHER = re.compile(
+    r"#{1,6} |\d+(?:\.\d+)*\.? [A-ZÀ-Þ]|[A-ZÀ-Þ][A-ZÀ-Þ\W\d]{4,}\Z"
+    r"|(?:References|Bibliogra|Appendi|Acknowledg|Introduction|Background|Method|Limitation|Anhang|Literatur|Quellen"
+    r"|Annexe|Remerciements|Anexo|Referencias|Allegat)"
+)
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def _headings(text: str) -> Iterator[tuple[int, int]]:
+    """Places of lines and labels that may be headings, in their order."""
+    found = [match.span("line") for match in _LINES.finditer(text) if _may_be_heading(match["line"].strip())]
+    labels = [match.span() for match in _LABELS.finditer(text) if match[0].isupper() or _may_be_heading(match[0])]
+    yield from sorted({*found, *labels})
+
+
+def _may_be_heading(line: str) -> bool:
+    letter = _LETTER.search(line)
+    if letter is None or letter[0].islower() or line.endswith((".", ",", ";")):
+        return False
+    return _OTHER.match(line) is not None or NEAR.begins(line)
+
+
+def _level(line: str) -> int:
+    """How deep a heading is, by its marks or its number; 0 if it has neither."""
+    marks = re.match(r"#+|\d+(?:\.\d+)*", line)
+    return 0 if marks is None else marks[0].count("#") or marks[0].count(".") + 1
+
+
+def _within(start: int, end: int, shift: int) -> Iterator[tuple[int, int]]:
+    if end > shift:
+        yield max(0, start - shift), end - shift
