@@ -41,11 +41,16 @@ WHERE migration.locktype = 'advisory' AND migration.classid = 7170407 AND migrat
 PROGRAMS = ("api", "worker", "worker.background")
 # Rows that are copied to have many, and what is another in each copy.
 COPIED = {
-    "document": {"id": "id || $1", "active_version_id": "active_version_id || $1", "external_id": "NULL"},
-    "version": {"id": "id || $1", "document_id": "document_id || $1"},
-    "page": {"version_id": "version_id || $1"},
-    "chunk": {"version_id": "version_id || $1", "document_id": "document_id || $1"},
+    "document": {
+        "id": "id || '-' || copy.number",
+        "active_version_id": "active_version_id || '-' || copy.number",
+        "external_id": "NULL",
+    },
+    "version": {"id": "id || '-' || copy.number", "document_id": "document_id || '-' || copy.number"},
+    "page": {"version_id": "version_id || '-' || copy.number"},
+    "chunk": {"version_id": "version_id || '-' || copy.number", "document_id": "document_id || '-' || copy.number"},
 }
+COPIES = 500  # of every row with a statement: for each, the table is read once
 _COLUMNS = """
 SELECT column_name FROM information_schema.columns
 WHERE table_name = $1 AND is_generated = 'NEVER' AND (is_identity = 'NO') AND table_schema = 'public'
@@ -114,19 +119,21 @@ async def copy_rows(url: str, chunks: int) -> int:
     try:
         await connection.execute("DELETE FROM pause")
         before = await connection.fetchval("SELECT count(*) FROM chunk")
+        copies = chunks // max(1, before)
         for table, changed in COPIED.items():
             # What was copied has a name that ends so; it is not copied again.
             columns = [row["column_name"] for row in await connection.fetch(_COLUMNS, table)]
-            values = ", ".join(changed.get(each, f'"{each}"') for each in columns)
+            values = ", ".join(changed.get(each, f'original."{each}"') for each in columns)
             names = ", ".join(f'"{each}"' for each in columns)
             key = next(iter(changed))
-            source = f"SELECT {values} FROM {table} WHERE {key} NOT LIKE '%-%'"
+            source = f"SELECT {values} FROM {table} AS original, generate_series({{first}}, {{last}}) AS copy(number) "
+            source += f"WHERE {key} NOT LIKE '%-%'"
             if table in ("document", "version"):
-                source += " AND id IN (SELECT {} FROM document WHERE active_version_id IS NOT NULL)".format(
-                    "id" if table == "document" else "active_version_id"
-                )
-            for number in range(chunks // max(1, before)):
-                await connection.execute(f"INSERT INTO {table} ({names}) {source}".replace("$1", f"'-{number}'"))
+                visible = "id" if table == "document" else "active_version_id"
+                source += f" AND id IN (SELECT {visible} FROM document WHERE active_version_id IS NOT NULL)"
+            for first in range(0, copies, COPIES):
+                last = min(first + COPIES, copies) - 1
+                await connection.execute(f"INSERT INTO {table} ({names}) {source.format(first=first, last=last)}")
         return int(await connection.fetchval("SELECT count(*) FROM chunk"))
     finally:
         await connection.close()
