@@ -1,6 +1,6 @@
 """An upgrade while people work: the release before runs on, on the new tables, and not one request fails.
 
-Uploads and searches go to programs of the release of a dump, ten a second, while this release migrates the database;
+Uploads and searches go to programs of the release of a dump, `--a-second`, while this release migrates the database;
 then its worker reads what was uploaded. Needs git, which has the code of that release. `--any-time`: on a machine that
 others use, times are printed and not required, and a request that is told to come back does.
 """
@@ -29,7 +29,6 @@ from tests import ROOT
 from tests.local_stack.stack_under_test import free_port, wait_for
 
 SECONDS = 300.0
-A_SECOND = 10
 LONGEST_SECONDS = 2.0
 # Since when others have been waiting for what the migration has, or wants before them: it holds the advisory lock.
 _BLOCKED = """
@@ -142,7 +141,8 @@ async def copy_rows(url: str, chunks: int) -> int:
 class Load:
     """Uploads and searches, in turn, until it is stopped; how long each took, and what failed."""
 
-    def __init__(self, port: int, key: str, come_back: bool) -> None:
+    def __init__(self, port: int, key: str, a_second: float, come_back: bool) -> None:
+        self.a_second = a_second
         self.tries = 20 if come_back else 1
         headers = {"Authorization": f"Bearer {key}"}
         self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=SECONDS)
@@ -156,7 +156,7 @@ class Load:
             while not stop.is_set():
                 group.create_task(self._upload(number) if number % 2 else self._search())
                 number += 1
-                await asyncio.sleep(1 / A_SECOND)
+                await asyncio.sleep(1 / self.a_second)
 
     async def _upload(self, number: int) -> None:
         body = f"Entry {number} of the log: the keeper saw {number} sails."
@@ -204,9 +204,9 @@ async def longest_blocked(url: str, stop: asyncio.Event) -> float:
     return longest
 
 
-async def upgrade_under_load(env: dict[str, str], key: str, any_time: bool) -> Load:
+async def upgrade_under_load(env: dict[str, str], load: Load) -> None:
     """Migrates by this release's code while the load goes on, which ends when everything was read."""
-    load, stop = Load(int(env["PORT"]), key, any_time), asyncio.Event()
+    stop = asyncio.Event()
     loading = asyncio.create_task(load.run(stop))
     await asyncio.sleep(5)
     before = max(load.seconds, default=0.0)
@@ -226,12 +226,12 @@ async def upgrade_under_load(env: dict[str, str], key: str, any_time: bool) -> L
     if not await load.all_ready():
         raise SystemExit("The worker of the release before did not read everything.")
     await load.client.aclose()
-    return load
 
 
 def main() -> int:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--chunks", type=int, default=1000)
+    given.add_argument("--a-second", type=float, default=10)
     given.add_argument("--any-time", action="store_true")
     asked = given.parse_args()
     dump = sorted((ROOT / "tests" / "releases").glob("*/release.json"))[-1].parent
@@ -258,7 +258,8 @@ def main() -> int:
         counting = [sys.executable, "-m", "footnote", "audit", "--fix"]  # rows that were copied are in no tally yet
         subprocess.run(counting, cwd=code, env=env, check=True, capture_output=True)
         with programs(code, env, root / "log"):
-            load = asyncio.run(upgrade_under_load(env, shown.stdout.strip(), asked.any_time))
+            load = Load(int(env["PORT"]), shown.stdout.strip(), asked.a_second, asked.any_time)
+            asyncio.run(upgrade_under_load(env, load))
         audit = [sys.executable, "-m", "footnote", "audit"]
         audited = subprocess.run(audit, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         print(audited.stdout.strip())
