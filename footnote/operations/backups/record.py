@@ -1,4 +1,4 @@
-"""Runs of `footnote backup` in the database: how old the last one is, and how long objects wait for it."""
+"""Runs of `footnote backup` in the database: whose the backups in a folder are, how long objects wait for the last."""
 
 import asyncio
 from collections.abc import AsyncIterator
