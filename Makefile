@@ -75,13 +75,13 @@ faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the pro
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
 drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (CHUNKS=10000)
-	$(BIN)/python -m tests.system.drill $(if $(CHUNKS),--chunks $(CHUNKS))
+	$(BIN)/python -m tests.system.drill $(if $(CHUNKS),--chunks $(CHUNKS)) $(if $(ANY_TIME),--any-time)
 
 operations: $(VENV)/.dev  ## Follow docs/operations.md from an empty machine to two nodes, two disasters and back
 	$(BIN)/python -m tests.system.operations
 
 upgrade: $(VENV)/.dev  ## Upgrade a dump of the last release while its own programs work (CHUNKS=1000; needs git)
-	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS))
+	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS)) $(if $(ANY_TIME),--any-time)
 
 two-nodes: $(VENV)/.dev  ## Run two nodes on external servers and kill one of each (redis-server; PGBOUNCER=program from 1.21 on)
 	$(BIN)/python -m tests.system.two_nodes

@@ -88,9 +88,20 @@ def _complete(operation: Json, access: Access | None, components: dict[str, Json
 
 
 def _fields(operation: Json, components: dict[str, Json]) -> Iterator[str]:
+    """Names of the fields of a body, and of the objects in it: conditions, questions of a batch."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        for schema in content["schema"].get("anyOf", [content["schema"]]):
-            yield from components.get(schema.get("$ref", "").rpartition("/")[2], schema).get("properties", ())
+        yield from _within(content["schema"], components, frozenset())
+
+
+def _within(schema: Json, components: dict[str, Json], outer: frozenset[str]) -> Iterator[str]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name in outer:  # it holds others of its kind
+        return
+    found = components.get(name, schema)
+    properties = found.get("properties", {})
+    yield from properties
+    for each in (*properties.values(), *found.get("anyOf", ()), *filter(None, [found.get("items")])):
+        yield from _within(each, components, outer | ({name} - {""}))
 
 
 def _say_scope(operation: Json, scope: str | None) -> None:

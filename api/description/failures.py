@@ -128,6 +128,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "get_document_page_highlights": [_PICTURES],
     "get_document_page_image": [_PICTURES],
     "move_documents": [{422: "bad_collection_name"}],
+    "redeliver_failed_webhooks": [{409: "webhook_endpoint_disabled"}],
     "redeliver_webhook": [{409: "webhook_endpoint_disabled"}],
     "retry_job": [{409: "job_not_retryable job_superseded"}],
     "roll_back_model": [_OF_SWAP],

@@ -33,7 +33,8 @@ def _events(name: str, components: dict[str, Json]) -> Json:
     else:
         sent = {"delta": {"text": "The notice period is "}, "done": _value({"$ref": "AnswerOut"}, components, "", "")}
     frames = "".join(f"event: {event}\ndata: {json.dumps(data)}\n\n" for event, data in sent.items())
-    return {"schema": {"type": "string"}, "example": frames}
+    # OpenAPI 3.1 leaves it open whether a schema is of the whole stream or of each event.
+    return {"schema": {"description": "Server-sent events."}, "example": frames}
 
 
 def _object(schema: Json, components: dict[str, Json], model: str) -> Json:

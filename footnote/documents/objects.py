@@ -6,6 +6,7 @@ neither a writer that is killed nor a transaction that gives an object up leaves
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -52,6 +53,21 @@ SELECT found.key FROM tenant CROSS JOIN LATERAL (
     WHERE object_key >= 'objects/' || tenant.id || '/' || $1 AND object_key < 'objects/' || tenant.id || '0'
 ) AS found(key)
 """
+
+
+_UPLOADED = """
+SELECT object_key AS key, document_id AS owner, encode(sha256, 'hex') AS sha256 FROM version
+WHERE object_key = ANY($1::text[])
+UNION ALL SELECT object_key, id, encode(sha256, 'hex') FROM file WHERE object_key = ANY($1::text[])
+"""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """The document or file that has an object, and the SHA-256 of its bytes when they were uploaded."""
+
+    owner: str
+    sha256: str
 
 
 def new_key(tenant_id: str) -> str:
@@ -139,6 +155,12 @@ async def keys_since(session: AsyncSession, moment: datetime) -> list[str]:
     """Keys made since then, of objects that versions or files own. For a database that sorts by bytes."""
     rows = await (await driver(session)).fetch(_KEYS_SINCE, first_id("obj", moment))
     return [row["key"] for row in rows]
+
+
+async def uploaded_as(session: AsyncSession, keys: Sequence[str]) -> dict[str, Uploaded]:
+    """What the rows that name the objects say of their bytes."""
+    rows = await (await driver(session)).fetch(_UPLOADED, keys)
+    return {row["key"]: Uploaded(row["owner"], row["sha256"]) for row in rows}
 
 
 @asynccontextmanager

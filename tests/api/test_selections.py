@@ -109,6 +109,12 @@ async def test_a_choice_of_nothing_or_everything_is_refused(alice: Person, body:
         problem(await alice.client.post(f"/v1/documents/{what}", json=body), 422)
 
 
+@pytest.mark.parametrize("action", ["delete", "reingest"])
+async def test_what_a_condition_can_fail_for_is_described(alice: Person, action: str) -> None:
+    for where, status in (({"collection": "none"}, 404), ({"filter": {"near": "x"}}, 422)):
+        problem(await alice.client.post(f"/v1/documents/{action}", json={"where": where}), status)
+
+
 async def test_more_than_a_task_takes_is_refused(
     rt: Runtime, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

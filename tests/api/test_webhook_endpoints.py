@@ -17,6 +17,7 @@ from footnote.runtime import Runtime
 from footnote.webhooks import history, sending
 from footnote.webhooks.sending import SCHEDULE
 from tests import driving
+from tests.api.test_errors import problem
 from tests.conftest import Person
 from tests.receiving import attempt_due, listening, seconds_until_next, set_delivery
 
@@ -274,7 +275,7 @@ async def test_a_receiver_that_is_gone_is_disabled_and_what_it_missed_can_be_sen
         assert await attempt_due(rt) == 0, "nothing more is queued for it"
         path = f"{ENDPOINTS}/{made['id']}"
         answer = await alice.client.post(f"{path}/redeliver", json={"since": made["created_at"]})
-        assert (answer.status_code, answer.json()["code"]) == (409, "webhook_endpoint_disabled")
+        assert problem(answer, 409)["code"] == "webhook_endpoint_disabled"
         await alice.client.patch(path, json={"enabled": True})
         assert await post(alice, made["id"], "redeliver", since="2999-01-01T00:00:00Z") == {"redelivered": 0}
         assert await post(alice, made["id"], "redeliver", since=made["created_at"]) == {"redelivered": 3}

@@ -1,7 +1,7 @@
 """A disaster, rehearsed: documents, a backup, an accident, a lost disk, and the restore to the second before.
 
 Starts the product on a folder of its own and prints what was lost (RPO) and how long it took (RTO). `--chunks`: stored
-documents are copied until there are that many.
+documents are copied until there are that many. `--any-time`: both times are printed and not required.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import asyncpg
 from footnote.errors import Invalid
 from footnote.local_stack.lock import holder
 from footnote.local_stack.postgres import Postgres, started
+from footnote.operations.backups.folders import backups as stored_backups
 from footnote.operations.backups.restoring import restore
 from footnote.settings import Settings
 from tests import ROOT
@@ -176,7 +177,8 @@ def enlarge(installation: Installation, chunks: int) -> None:
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--chunks", type=int, default=0)
-    chunks = asked.parse_args().chunks
+    asked.add_argument("--any-time", action="store_true")
+    given = asked.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fn-drill-") as directory:
         root = Path(directory)
@@ -184,8 +186,9 @@ def main() -> int:
         original = Installation(root / "original", backups)
         with original.up() as process:
             add(original, BEFORE)
-            if chunks:
-                enlarge(original, chunks)
+            if given.chunks:
+                enlarge(original, given.chunks)
+            wait_for(lambda: stored_backups(backups), SECONDS)  # the first is made at once, and one at a time
             print(original.run("backup", str(backups)), end="")
             add(original, AFTER)
             answers = original.answers()
@@ -206,7 +209,7 @@ def main() -> int:
         with started(server):
             lost = (last - selected(server.url, "SELECT max(moment) FROM drill")).total_seconds()
     print(f"RPO {lost:.1f} s, RTO {rto:.1f} s, the drill {time.monotonic() - began:.0f} s")
-    return 0 if lost <= RPO_SECONDS and rto <= RTO_SECONDS else 1
+    return 0 if given.any_time or (lost <= RPO_SECONDS and rto <= RTO_SECONDS) else 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ _NAME = re.compile(r"\d{8}T\d{6}Z")
 class Manifest:
     """What a backup is of. `system` and `first_segment`: the cluster, and where its write-ahead log continues it.
 
-    Both are empty for a dump.
+    Both are empty for a dump. `damaged`: documents and files whose bytes are nowhere as they were uploaded.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Manifest:
     started_at: datetime
     finished_at: datetime
     questions: list[CheckQuestion]
+    damaged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -114,29 +115,35 @@ def remove(backup: Backup) -> None:
 
 
 @contextmanager
-def new_folder(directory: Path, moment: datetime) -> Iterator[Path]:
-    """An empty folder that is in its place when the block ends, and gone if it raises. Raises Conflict.
-
-    One is made at a time; what a killed one left behind is removed.
-    """
+def alone(directory: Path, name: str = "lock", what: str = "Another backup is being made in") -> Iterator[None]:
+    """Makes the folder of backups, and holds a lock in it. Raises Conflict while another process does."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / "lock").open("a") as lock:
+    with (directory / name).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Conflict("backup_runs", f"Another backup is being made in {directory}.") from error
-        for left in directory.glob(f"*{PART}"):
-            shutil.rmtree(left, ignore_errors=True)
-        part = directory / f"{name_of(moment)}{PART}"
-        part.mkdir(mode=0o700)
-        try:
-            yield part
-            sync(part)
-            part.rename(directory / name_of(moment))
-            sync(directory)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
+            raise Conflict("backup_runs", f"{what} {directory}.") from error
+        yield
+
+
+@contextmanager
+def new_folder(directory: Path, moment: datetime) -> Iterator[Path]:
+    """An empty folder that is in its place when the block ends, and gone if it raises; what a killed one left, too.
+
+    Within `alone`: one is made at a time.
+    """
+    for left in directory.glob(f"*{PART}"):
+        shutil.rmtree(left, ignore_errors=True)
+    part = directory / f"{name_of(moment)}{PART}"
+    part.mkdir(mode=0o700)
+    try:
+        yield part
+        sync(part)
+        part.rename(directory / name_of(moment))
+        sync(directory)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def sync(path: Path) -> None:

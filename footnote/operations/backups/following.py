@@ -18,7 +18,7 @@ from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
 from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres
-from footnote.operations.backups import archive, folders, objects, sums, tools
+from footnote.operations.backups import archive, folders, objects, record, sums, tools
 from footnote.operations.backups.archive import LogState
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -48,12 +48,18 @@ SELECT now() AS moment, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS 
 async def follow(settings: Settings, directory: Path) -> None:
     """Runs until SIGTERM or Ctrl-C.
 
-    Raises Invalid where the server is not the embedded one, Unavailable when the log can no longer be followed.
+    Raises Invalid where the server is not the embedded one, Conflict where another installation has its backups, and
+    Unavailable when the log can no longer be followed.
     """
     server = tools.embedded(settings)
     if server is None:
         tool = "your server's own tool (pgBackRest, WAL-G, your provider's) recovers to a point in time"
         raise Invalid("not_embedded", f"--wal follows the embedded Postgres only; {tool}.")
+    with folders.alone(directory, "following.lock", "Another `footnote backup --wal` stores the log in"):
+        await _follow(settings, server, directory)
+
+
+async def _follow(settings: Settings, server: Postgres, directory: Path) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -72,6 +78,7 @@ async def follow(settings: Settings, directory: Path) -> None:
 
 async def _begun(rt: Runtime, server: Postgres, directory: Path) -> "Following":
     """Goes on in the folder of before if the server held everything for it; else begins another one."""
+    await record.ours(rt, directory)
     connection = await connect(rt.settings)
     try:
         system: str = await connection.fetchval(_SYSTEM)
@@ -171,25 +178,24 @@ class Following:
     async def back_up(self) -> None:
         """Has a backup made when one is due, by a process of its own: it takes memory that this one does not need."""
         while True:
-            if self._is_due():
-                try:
+            try:
+                if await self._is_due():
                     await tools.run(sys.executable, "-m", "footnote", "backup", str(self.directory))
                     self.due_at_once = False
-                    await self._tidy()
-                except (FootnoteError, OSError) as error:
-                    log.error("backup failed", error=str(error))
+                    await self.tidy()
+            except (FootnoteError, OSError) as error:
+                log.error("backup failed", error=str(error))
             await asyncio.sleep(DUE_SECONDS)
 
-    def _is_due(self) -> bool:
-        last = folders.backups(self.directory)[-1:]
+    async def _is_due(self) -> bool:
+        last = (await record.ours(self.rt, self.directory))[-1:]
         every = timedelta(hours=self.rt.settings.backup_every_hours)
         return self.due_at_once or not last or last[0].manifest.started_at + every <= datetime.now(UTC)
 
-    async def _tidy(self) -> None:
-        """Removes backups that are too old, and what only they need of the log."""
+    async def tidy(self) -> None:
+        """Removes our backups that are too old, and what only they need of the log."""
         days = timedelta(days=self.rt.settings.backup_days)
-        older = folders.backups(self.directory)[:-1]
-        for each in older:
+        for each in (await record.ours(self.rt, self.directory))[:-1]:
             if each.manifest.finished_at < datetime.now(UTC) - days:
                 await asyncio.to_thread(folders.remove, each)
         oldest = folders.backups(self.directory)[0].manifest

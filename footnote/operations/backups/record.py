@@ -1,23 +1,27 @@
-"""Runs of `footnote backup` in the database: how old the last one is, and how long objects wait for it."""
+"""Runs of `footnote backup` in the database: whose the backups in a folder are, how long objects wait for the last."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import delete
 
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
-from footnote.errors import Unavailable
+from footnote.errors import Conflict, Unavailable
 from footnote.models import BackupRun
+from footnote.operations.backups import folders
+from footnote.operations.backups.folders import Backup
 from footnote.runtime import Runtime
 
 LEAST_HOLD = timedelta(hours=24)  # of objects, while a backup is being made
 OTHERS_SECONDS = 120.0  # for which transactions that began before are waited for
 
-_FORGET = "DELETE FROM backup WHERE started_at < now() - interval '400 days'"
+_FORGET = "DELETE FROM backup WHERE started_at < now() - greatest($1, interval '400 days')"
+_KNOWN = "SELECT id FROM backup WHERE id = ANY($1::text[])"
 _BEGIN = """
 INSERT INTO backup (id, kind, objects_until) VALUES ($1, $2, now() + $3)
 RETURNING id, started_at, pg_current_xact_id()::text AS transaction
@@ -43,7 +47,6 @@ async def running(rt: Runtime, kind: str, grace: timedelta) -> AsyncIterator[Bac
     """
     async with rt.transaction() as session:
         connection = await driver(session)
-        await connection.execute(_FORGET)
         begun = await connection.fetchrow(_BEGIN, new_id("bak"), kind, max(grace, LEAST_HOLD))
     run = BackupUnderWay(begun["id"], begun["started_at"])
     try:
@@ -53,7 +56,25 @@ async def running(rt: Runtime, kind: str, grace: timedelta) -> AsyncIterator[Bac
         await rt.execute(delete(BackupRun).where(BackupRun.id == run.id))
         raise
     async with rt.transaction() as session:
-        await (await driver(session)).execute(_END, run.id, grace, run.bytes)
+        connection = await driver(session)
+        await connection.execute(_END, run.id, grace, run.bytes)
+        # Only now: without a row of its own an installation does not know its backups.
+        await connection.execute(_FORGET, timedelta(days=2 * rt.settings.backup_days))
+
+
+async def ours(rt: Runtime, directory: Path) -> list[Backup]:
+    """The finished backups in a folder that this installation made, or was restored from; oldest first.
+
+    Raises Conflict if there are others only: two installations would take each other's backups for their own.
+    """
+    there = folders.backups(directory)
+    async with rt.glance() as connection:
+        rows = await connection.fetch(_KNOWN, [each.manifest.id for each in there])
+    known = {row["id"] for row in rows}
+    if there and not known:
+        why = f"The backups in {directory} are of another installation"
+        raise Conflict("backups_of_another", f"{why}: name another folder. Nothing was written.")
+    return [each for each in there if each.manifest.id in known]
 
 
 async def _others_ended(rt: Runtime, transaction: str) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from footnote import __version__
 from footnote.database.engine import connect
+from footnote.documents.objects import Uploaded, uploaded_as
 from footnote.local_stack.postgres import Postgres
 from footnote.operations.backups import folders, objects, questions, record, sums, tools
 from footnote.operations.backups.folders import API_KEY, DATABASE, Backup, Manifest
-from footnote.operations.backups.objects import EarlierObjects
+from footnote.operations.backups.objects import Copied, EarlierObjects
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 
@@ -28,29 +29,37 @@ async def back_up(settings: Settings, directory: Path) -> Backup:
     """Makes a backup in a new folder below `directory`, while everything runs.
 
     Of the embedded server it copies the cluster, of another one it makes a dump. Raises Conflict while another backup
-    is made there, Unavailable if the database, the store or one of Postgres' programs fails; then nothing is left.
+    is made there, or if what is there is of another installation; Unavailable if the database, the store or one of
+    Postgres' programs fails. Then nothing is left.
     """
     server = tools.embedded(settings)
     grace = timedelta(hours=settings.backup_grace_hours)
     async with open_runtime(settings, pool_size=2) as rt:
-        kind: folders.Kind = "base" if server else "dump"
-        async with record.running(rt, kind, grace) as run:
-            with folders.new_folder(directory, run.started_at) as folder:
-                asked = await questions.make(rt, same_index=server is not None)
-                facts = await _database(rt, server, folder / DATABASE)
-                copied = await _objects(rt, directory, folder)
-                if (key := settings.data_dir / API_KEY).exists():
-                    shutil.copy2(key, folder / API_KEY)
-                about: dict[str, Any] = {
-                    "id": run.id,
-                    "kind": kind,
-                    "footnote": __version__,
-                    "questions": asked,
-                    **facts,
-                }
-                manifest = Manifest(**about, started_at=run.started_at, finished_at=datetime.now(UTC))
-                folders.write_manifest(folder, manifest)
-                run.bytes = await asyncio.to_thread(_seal, folder, copied)
+        with folders.alone(directory):
+            await record.ours(rt, directory)
+            return await _made(rt, server, directory, grace)
+
+
+async def _made(rt: Runtime, server: Postgres | None, directory: Path, grace: timedelta) -> Backup:
+    kind: folders.Kind = "base" if server else "dump"
+    async with record.running(rt, kind, grace) as run:
+        with folders.new_folder(directory, run.started_at) as folder:
+            asked = await questions.make(rt, same_index=server is not None)
+            facts = await _database(rt, server, folder / DATABASE)
+            copied = await _objects(rt, directory, folder)
+            if (key := rt.settings.data_dir / API_KEY).exists():
+                shutil.copy2(key, folder / API_KEY)
+            about: dict[str, Any] = {
+                "id": run.id,
+                "kind": kind,
+                "footnote": __version__,
+                "questions": asked,
+                "damaged": copied.damaged,
+                **facts,
+            }
+            manifest = Manifest(**about, started_at=run.started_at, finished_at=datetime.now(UTC))
+            folders.write_manifest(folder, manifest)
+            run.bytes = await asyncio.to_thread(_seal, folder, copied.sums)
     return Backup(directory / folders.name_of(run.started_at), manifest)
 
 
@@ -93,14 +102,16 @@ def _first_segment(database: Path) -> str:
         return content.readline().decode().split("(file ")[1].rstrip(")\n")
 
 
-async def _objects(rt: Runtime, directory: Path, folder: Path) -> dict[str, str]:
-    return await objects.copy_all(rt.store, folder, _earlier(directory))
-
-
-def _earlier(directory: Path) -> Sequence[EarlierObjects]:
-    last = folders.backups(directory)[-1:]
+async def _objects(rt: Runtime, directory: Path, folder: Path) -> Copied:
+    made = [each.folder for each in folders.backups(directory)]
     archives = sorted((directory / folders.WAL).glob("*"))
-    return [EarlierObjects.of(each) for each in (*(backup.folder for backup in last), *archives)]
+    earlier = [EarlierObjects.of(each) for each in (*made[-1:], *archives)]
+
+    async def uploaded(keys: Sequence[str]) -> dict[str, Uploaded]:
+        async with rt.transaction() as session:
+            return await uploaded_as(session, keys)
+
+    return await objects.copy_all(rt.store, folder, earlier, uploaded, [*made, *archives])
 
 
 def _seal(folder: Path, copied: dict[str, str]) -> int:

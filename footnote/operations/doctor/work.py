@@ -1,9 +1,12 @@
 """Jobs, webhooks, tenants, backups: what should go on and does not."""
 
+import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from footnote.jobs import workers
+from footnote.operations.backups import folders
 from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.runtime import Runtime
 
@@ -75,6 +78,9 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
         last: Any = await connection.fetchrow(_BACKUPS)
         slot: Any = await connection.fetchrow(_SLOT)
     found = [_last_backup(rt, last)]
+    if damaged := await asyncio.to_thread(_damaged, rt.settings.backup_dir):
+        said = f"the bytes of {len(damaged)} uploads are not what they were: {', '.join(damaged[:5])}"
+        found.append(broken("files in the backup", said, "Upload them again, and look at the disk of the store."))
     if slot and not slot["active"]:
         remedy = "Start `footnote backup --wal`, or run `SELECT pg_drop_replication_slot('footnote_backup');`."
         said = f"none is stored; {size(slot['held'] or 0)} of the log wait for it ({slot['wal_status']})"
@@ -82,6 +88,12 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
     elif slot:
         found.append(ok("write-ahead log", f"stored, {size(slot['held'] or 0)} behind at most"))
     return found
+
+
+def _damaged(directory: Path | None) -> list[str]:
+    """What the newest backup names, where this machine has the folder."""
+    made = folders.backups(directory)[-1:] if directory else []
+    return [owner for each in made for owner in each.manifest.damaged]
 
 
 def _last_backup(rt: Runtime, last: Any) -> Diagnosis:

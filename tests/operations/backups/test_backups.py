@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
 from footnote import ingest, webhooks
 from footnote.documents import deletion
@@ -16,12 +16,15 @@ from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
-from footnote.operations.backups import folders, objects, record, sums
-from footnote.operations.backups.following import follow
+from footnote.operations.backups import archive, folders, objects, record, sums
+from footnote.operations.backups.folders import Backup
+from footnote.operations.backups.following import Following, follow
 from footnote.operations.backups.restoring import restore
 from footnote.operations.backups.taking import back_up
+from footnote.operations.doctor import work
 from footnote.runtime import Runtime
 from footnote.settings import Settings
+from footnote.storage import writing
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.driving import paragraphs
@@ -96,14 +99,130 @@ async def test_a_run_that_failed_holds_nothing(committing_rt: Runtime) -> None:
     assert not await _runs(committing_rt)
 
 
+# -- objects of earlier backups ------------------------------------------------------------------------------
+
+
+async def inode_of(backup: Backup, key: str) -> int:
+    return (await asyncio.to_thread((backup.folder / key).stat)).st_ino
+
+
+async def another(rt: Runtime, directory: Path) -> Backup:
+    await asyncio.sleep(1.1)  # they are named by the second
+    return await back_up(rt.settings, directory)
+
+
 async def test_objects_of_the_backup_before_are_linked(committing_rt: Runtime, tenant: str, tmp_path: Path) -> None:
     rt = committing_rt
     await driving.ready(rt, tenant, paragraphs(2))
-    first, second = tmp_path / "first", tmp_path / "second"
-    copied = await objects.copy_all(rt.store, first, [])
-    assert await objects.copy_all(rt.store, second, [objects.EarlierObjects(first, copied)]) == copied
-    (key,) = copied
-    assert (first / key).stat().st_ino == (second / key).stat().st_ino
+    (key,) = await stored(rt)
+    first = await back_up(rt.settings, tmp_path)
+    assert await inode_of(await another(rt, tmp_path), key) == await inode_of(first, key)
+
+
+async def test_what_a_disk_has_damaged_is_read_again_and_all_backups_are_whole(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    first = await back_up(rt.settings, tmp_path)
+    second = await another(rt, tmp_path)
+    assert await inode_of(second, key) == await inode_of(first, key)
+    whole = (first.folder / key).read_bytes()
+    (first.folder / key).write_bytes(b"another" + whole[7:])
+    with pytest.raises(Invalid, match="damaged"):
+        sums.verify_complete(second.folder)
+    third = await another(rt, tmp_path)
+    assert third.manifest.damaged == []
+    for each in (first, second, third):
+        sums.verify_complete(each.folder)
+        assert (each.folder / key).read_bytes() == whole
+
+
+async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where_there_is_none(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    """And it is not carried on: when the store is right again, so is the next backup."""
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    before = await back_up(rt.settings, tmp_path / "earlier")
+    whole = (before.folder / key).read_bytes()
+    async with writing(rt.store, key) as out:
+        await out.write(b"another" + whole[7:])
+    assert ((await another(rt, tmp_path / "earlier")).folder / key).read_bytes() == whole
+    first = await another(rt, tmp_path / "b")
+    second = await another(rt, tmp_path / "b")
+    for each in (first, second):
+        assert each.manifest.damaged == [document_id]
+        sums.verify_complete(each.folder)
+    beside = rt.settings.model_copy(update={"backup_dir": tmp_path / "b"})
+    (told,) = [each for each in await work.backups(replace(rt, settings=beside)) if each.about == "files in the backup"]
+    assert document_id in told.found
+    async with writing(rt.store, key) as out:
+        await out.write(whole)
+    third = await another(rt, tmp_path / "b")
+    assert third.manifest.damaged == []
+    assert (third.folder / key).read_bytes() == whole
+    sums.verify_complete(first.folder)
+
+
+# -- whose backups -------------------------------------------------------------------------------------------
+
+
+async def test_backups_of_another_installation_are_left_alone(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    ours = await back_up(rt.settings, tmp_path)
+    known = "UPDATE backup SET id = id || :other"
+    await rt.execute(text(known).bindparams(other="x"))  # as in a database that has nothing of these backups
+    with pytest.raises(Conflict, match=r"another installation: name another folder\."):
+        await another(rt, tmp_path)
+    assert folders.backups(tmp_path) == [ours]
+    assert list(tmp_path.glob(f"*{folders.PART}")) == []
+    with pytest.raises(Conflict, match="another installation"):
+        await record.ours(rt, tmp_path)
+    await rt.execute(text("UPDATE backup SET id = rtrim(id, 'x')"))
+    assert await record.ours(rt, tmp_path) == [ours]
+
+
+async def test_a_copy_removes_only_backups_that_it_knows(committing_rt: Runtime, tenant: str, tmp_path: Path) -> None:
+    """Two that were restored from one backup and use its folder both know what was made before."""
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    common = await back_up(rt.settings, tmp_path)
+    theirs = await another(rt, tmp_path)
+    await rt.execute(delete(BackupRun).where(BackupRun.id == theirs.manifest.id))
+    mine = await another(rt, tmp_path)
+    assert await record.ours(rt, tmp_path) == [common, mine]
+    at_once = rt.settings.model_copy(update={"backup_days": 1e-9})
+    log = archive.new_folder(tmp_path, "7")
+    following = Following(replace(rt, settings=at_once), Postgres.within(tmp_path), tmp_path, log, {})
+    await following.tidy()
+    assert folders.backups(tmp_path) == [theirs, mine]
+
+
+async def test_an_installation_knows_its_backups_however_old(committing_rt: Runtime, tmp_path: Path) -> None:
+    rt = committing_rt
+    made = await back_up(rt.settings, tmp_path)
+    await rt.execute(text("UPDATE backup SET started_at = now() - interval '500 days'"))
+    with pytest.raises(OSError, match="full"):
+        async with record.running(rt, "base", GRACE):
+            raise OSError("full")
+    assert await record.ours(rt, tmp_path) == [made]
+    mine = await another(rt, tmp_path)
+    assert await record.ours(rt, tmp_path) == [mine], "the row of the other one is forgotten"
+
+
+async def test_one_process_at_a_time_follows_into_a_folder(tmp_path: Path) -> None:
+    with (
+        folders.alone(tmp_path, "following.lock"),
+        pytest.raises(Conflict, match="stores the log in"),
+        folders.alone(tmp_path, "following.lock", "Another stores the log in"),
+    ):
+        pass
 
 
 # -- a whole backup ------------------------------------------------------------------------------------------
