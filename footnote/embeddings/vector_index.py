@@ -35,7 +35,7 @@ NICE = 10  # of a longer build, where searches have 0: with all processors busy 
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
 LOAD = 32  # documents that wait: with as many, chunks soon come in number
-LOAD_SEEN = 1_000  # as many of them are counted
+LOAD_SEEN = 200  # as many of them are counted
 PUT_OFF = 12_000  # chunks that a search reads in ten milliseconds more than it takes with an index
 GROWS_BY = 1 / 4  # from this part of its chunks on it is cheaper to build an index again than to insert them
 STALLED_SECONDS = 20.0  # without a document that ended: what waits does so for longer than an index may be lacking
@@ -116,7 +116,7 @@ async def tend(rt: Runtime) -> bool:
                     await _put_off(connection, space_id)
                 else:
                     await _build(connection, space_id, dimensions, chunks)
-    return True
+        return connection is not None
 
 
 @asynccontextmanager
