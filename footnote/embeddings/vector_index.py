@@ -41,7 +41,8 @@ GROWS_BY = 1 / 4  # from this part of its chunks on it is cheaper to build an in
 STALLED_SECONDS = 20.0  # without a document that ended: what waits does so for longer than an index may be lacking
 
 # What is due for a space: an index whose build was interrupted is there, but not valid. Chunks are counted where there
-# is no index, and while there is a load. Changes that are not folded yet tell whether it is one into the space.
+# is no index, and while there is a load. Changes that are not folded yet tell how much of it goes into the space: that
+# much is taken to come again, beside what waits.
 _LOOK = """
 WITH load AS MATERIALIZED (
     SELECT count(*) AS documents FROM (
@@ -56,7 +57,7 @@ WITH load AS MATERIALIZED (
     LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
 ), counted AS (
     SELECT space.*, held.* FROM space, LATERAL (
-        SELECT sum(t.chunks) AS chunks, sum(t.searchable) AS documents, coalesce(sum(t.fresh), 0) > 0 AS growing
+        SELECT sum(t.chunks) AS chunks, sum(t.searchable) AS documents, coalesce(sum(t.fresh), 0) AS fresh
         FROM collection AS c, LATERAL (
             SELECT chunks, searchable, 0 AS fresh FROM tally
             WHERE tenant_id = c.tenant_id AND collection_id = c.id
@@ -70,8 +71,8 @@ SELECT id, dimensions, chunks, due FROM counted, LATERAL (
     SELECT CASE
         WHEN valid AND index_state <> 'ready' THEN 'note'
         WHEN valid THEN CASE
-            WHEN loading AND growing
-             AND least(waiting * chunks / greatest(documents, 1), $4 - chunks) >= chunks * $5 THEN 'drop'
+            WHEN loading AND fresh > 0
+             AND least(waiting * chunks / greatest(documents, 1) + fresh, $4 - chunks) >= chunks * $5 THEN 'drop'
         END
         WHEN chunks < $2 OR loading AND chunks < $4 THEN NULL
         WHEN index_state <> 'failed' OR index_since < now() - make_interval(secs => $1) THEN 'build'
