@@ -5,6 +5,7 @@ Wall times of a shared machine say little, so read the ratios. Everything runs e
 
 import asyncio
 import hashlib
+import itertools
 import os
 import statistics
 import sys
@@ -12,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import httpx2
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from api.app import create_app
 from benchmarks.answers import first_tokens
@@ -20,6 +21,8 @@ from benchmarks.running import servers
 from footnote import documents, ingest, jobs, retrieval
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
+from footnote.embeddings.batches import embedded_text
+from footnote.models import Chunk
 from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -65,20 +68,20 @@ async def put(rt: Runtime, tenant_id: str, content: bytes) -> str:
 
 
 async def ingestion(rt: Runtime, tenant_id: str) -> None:
-    """The pipeline against the embedding alone of the same text: what everything else costs."""
+    """The pipeline against the embedding alone of the same texts: what everything else costs."""
     embedder = open_embedder(rt.settings)
-    await embedder.embed(["warm"])
-    counter = iter(range(10_000))
-
-    async def bare() -> None:
-        content = text_of(next(counter)).decode()
-        await embedder.embed([content[start : start + 850] for start in range(0, len(content), 850)])
+    counter = itertools.count(100)  # of the same length each
 
     async def whole() -> None:
         job_id = await put(rt, tenant_id, text_of(next(counter)))
         await ingest.run_job(rt, job_id, jobs.STEPS[0])
 
-    await side_by_side("ingestion", ("embedding alone", bare), ("all steps", whole))
+    await whole()
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        chunks = await session.execute(select(Chunk.context, Chunk.text).order_by(Chunk.position))
+        texts = [embedded_text(context, body) for context, body in chunks]
+    await embedder.embed(texts)  # loads the model
+    await side_by_side("ingestion", ("embedding alone", lambda: embedder.embed(texts)), ("all steps", whole))
     await embedder.close()
 
 

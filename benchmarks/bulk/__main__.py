@@ -47,6 +47,7 @@ async def whole(floor: Floor, product: Product, most: int, _at_least: float) -> 
     measured += small.measured(goals.SHORT_RATE, goals.SHORT_PROCESSOR)
     measured += await measures.searches(floor, product, SHORT.name, documents)
     measured += [await measures.singles(product, SHORT), await measures.lists(product)]
+    await floor.close()
     return measured + await measures.rest(product), [long, small]
 
 

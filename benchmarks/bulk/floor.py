@@ -65,9 +65,9 @@ async def opened(server_url: str, provider_url: str) -> "AsyncIterator[Floor]":
     url = await database(server_url, "floor")
     connections = [await _connected(url) for _ in range(AT_ONCE)]
     async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
-        yield Floor(connections, client, f"{provider_url}/embeddings")
-    for connection in connections:
-        await connection.close()
+        floor = Floor(connections, client, f"{provider_url}/embeddings")
+        yield floor
+    await floor.close()
 
 
 class Floor:
@@ -76,7 +76,7 @@ class Floor:
     def __init__(
         self, connections: "Sequence[asyncpg.Connection[Any]]", client: httpx2.AsyncClient, embeddings: str
     ) -> None:
-        self.connection = connections[0]
+        self.connection, self._connections = connections[0], connections
         self._idle: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
         for connection in connections:
             self._idle.put_nowait(connection)
@@ -104,6 +104,11 @@ class Floor:
         processor = await self._processor() - before
         await self.connection.execute("ANALYZE floor_chunk")
         return Ingested(len(documents), len(rows), seconds, processor)
+
+    async def close(self) -> None:
+        """Ends its connections, whose memory is not the product's."""
+        for connection in self._connections:
+            await connection.close()
 
     async def _new_table(self) -> None:
         await self.connection.execute(
