@@ -113,8 +113,8 @@ class Runtime:
             yield session
 
     @asynccontextmanager
-    async def glance(self) -> AsyncIterator["Connection[Any]"]:
-        """The driver's connection for one statement that reads, for the operator: without a transaction around it.
+    async def autocommit(self) -> AsyncIterator["Connection[Any]"]:
+        """The driver's connection for statements that read, for the operator: each is a transaction of its own.
 
         That is one round trip instead of three. Raises what `transaction` does.
         """

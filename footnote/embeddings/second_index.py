@@ -26,7 +26,7 @@ async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
     False while another index is being built: then to be tried again.
     """
     name = name_of(TABLE, space.id)
-    async with rt.glance() as looking:
+    async with rt.autocommit() as looking:
         if not await looking.fetchval(_ENOUGH, space.id, WORTHWHILE) or await looking.fetchval(_IS_VALID, name):
             return True
     async with building(rt) as connection:
@@ -44,7 +44,7 @@ async def drop(rt: Runtime, swap_id: str) -> bool:
 
     False while an index is being built: then to be tried again.
     """
-    async with rt.glance() as looking:
+    async with rt.autocommit() as looking:
         if not await looking.fetch(_UNUSED, _NAMES, swap_id):
             return True
     async with building(rt) as connection:

@@ -199,7 +199,7 @@ _BY_PREFIX = FIND.format(proof="k.secret_sha256", joined="", which="k.prefix", u
 async def look_up(rt: Runtime, statement: str, *which: Any, to_spend: bool) -> Verified | None:
     """The caller that a statement made of FIND finds, if there is one."""
     written = statement.format(columns=", spent.*" if to_spend else "", spent=_SPENT if to_spend else "")
-    async with rt.operator.glance() as connection:
+    async with rt.operator.autocommit() as connection:
         row = await connection.fetchrow(written, *which)
     if row is None:
         return None

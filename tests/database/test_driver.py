@@ -137,18 +137,18 @@ async def test_connections_come_back_without_a_transaction(committing_rt: Runtim
         await _say(committing_rt, "SELEC 1")
     await _say(committing_rt, "SELECT 1")
     assert pool.checkedout() == 0
-    async with committing_rt.glance() as connection:
+    async with committing_rt.autocommit() as connection:
         assert not connection.is_in_transaction()
         assert await connection.fetchval("SELECT 1") == 1
 
 
-@pytest.mark.parametrize("how", ["transaction", "glance"])
+@pytest.mark.parametrize("how", ["transaction", "autocommit"])
 async def test_a_connection_comes_back_however_often_its_task_is_cancelled(committing_rt: Runtime, how: str) -> None:
     """As a scope of anyio does it, at each turn of the loop until the task has ended."""
 
     async def sleeping() -> None:
-        if how == "glance":
-            async with committing_rt.glance() as connection:
+        if how == "autocommit":
+            async with committing_rt.autocommit() as connection:
                 await connection.execute("SELECT pg_sleep(60)")
         async with committing_rt.transaction() as session:
             await (await driver(session)).execute("SELECT pg_sleep(60)")
@@ -173,7 +173,7 @@ async def test_a_connection_comes_back_however_often_its_task_is_cancelled(commi
 
 
 async def _counted(rt: Runtime, statement: str) -> int:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         return int(await connection.fetchval(statement))
 
 

@@ -145,7 +145,7 @@ async def test_what_a_resting_process_does_not_use_is_ended_and_replaced(
     opened = open_runtime(committing_rt.settings, pool_size=1)
     rt = await within(opened.__aenter__())
     first = await within(backend(rt))
-    async with asyncio.timeout(30), committing_rt.glance() as watching:
+    async with asyncio.timeout(30), committing_rt.autocommit() as watching:
         while await watching.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", first):
             pass
     assert await within(backend(rt)) != first

@@ -83,7 +83,7 @@ async def test_each_transaction_has_the_settings_that_results_depend_on(pooled: 
         assert await asyncio.gather(*(shown(each) for each in both * 6)) == [WANTED] * 12
         async with rt.sessions.kw["bind"].begin() as plain:  # of SQLAlchemy's
             assert await plain.scalar(_SHOWN, {"name": "hnsw.ef_search"}) == "100"
-        async with rt.glance() as connection:  # and none is left to others
+        async with rt.autocommit() as connection:  # and none is left to others
             assert await connection.fetchval("SELECT current_setting('lock_timeout')") == "0"
 
 
@@ -91,7 +91,7 @@ async def test_statements_are_prepared_in_whichever_session_a_transaction_gets(p
     async with open_runtime(pooled, pool_size=6) as rt:
 
         async def asked(number: int) -> tuple[int, int]:
-            async with rt.glance() as connection:
+            async with rt.autocommit() as connection:
                 return tuple(await connection.fetchrow("SELECT $1::int, pg_backend_pid()", number))
 
         found = await asyncio.gather(*(asked(number) for number in range(60)))
@@ -225,5 +225,5 @@ async def test_a_backup_goes_past_the_pooler_and_leaves_its_sessions_as_they_are
             await back_up(through, tmp_path / "none")
         past = through.model_copy(update={"database_direct_url": own_database})
         assert (await back_up(past, tmp_path / "b")).manifest.kind == "dump"
-        async with open_runtime(through, pool_size=2) as rt, rt.glance() as connection:
+        async with open_runtime(through, pool_size=2) as rt, rt.autocommit() as connection:
             assert await connection.fetchval("SHOW search_path") == '"$user", public'

@@ -71,7 +71,7 @@ class Metered(Runtime):
     """Looks at nothing outside of a transaction, where it could not be counted."""
 
     @asynccontextmanager
-    async def glance(self) -> AsyncIterator[Any]:
+    async def autocommit(self) -> AsyncIterator[Any]:
         async with self.transaction() as session:
             yield await driver(session)
 

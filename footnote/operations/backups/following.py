@@ -126,7 +126,7 @@ class Following:
                     log.error("the log is not stored", error=ended.message)
                 said = ended.message
             with suppress(DatabaseAway):
-                async with self.rt.glance() as connection:
+                async with self.rt.autocommit() as connection:
                     if await connection.fetchval(_SLOT, SLOT) in (None, "lost"):
                         raise Unavailable("tool_failed", f"The log has a gap, another folder begins: {said}")
             await asyncio.sleep(AGAIN_SECONDS)
@@ -136,7 +136,7 @@ class Following:
         written, moment, looks = -1, NEVER, 0
         while True:
             with suppress(DatabaseAway):
-                async with self.rt.glance() as connection:
+                async with self.rt.autocommit() as connection:
                     now = await connection.fetchrow(_POSITION)
                 if (now["received"] or -1) >= written >= 0:
                     self.covered = moment

@@ -68,7 +68,7 @@ async def ours(rt: Runtime, directory: Path) -> list[Backup]:
     Raises Conflict if there are others only: two installations would take each other's backups for their own.
     """
     there = folders.backups(directory)
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         rows = await connection.fetch(_KNOWN, [each.manifest.id for each in there])
     known = {row["id"] for row in rows}
     if there and not known:
@@ -81,7 +81,7 @@ async def _others_ended(rt: Runtime, transaction: str) -> None:
     try:
         async with asyncio.timeout(OTHERS_SECONDS):
             while True:
-                async with rt.glance() as connection:
+                async with rt.autocommit() as connection:
                     if await connection.fetchval(_OTHERS_ENDED, transaction):
                         return
                 await asyncio.sleep(0.1)

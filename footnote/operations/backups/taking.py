@@ -68,7 +68,7 @@ async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[
     if server is None:
         # What pg_dump sets for its session, an empty search_path among it, a pooler would lend to others.
         (await connect(rt.settings)).terminate()
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         about = await connection.fetchrow(_ABOUT)
     facts: dict[str, Any] = {
         "postgres": about["postgres"],
@@ -82,7 +82,7 @@ async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[
         return facts
     command = [tools.tool("pg_basebackup"), "--pgdata", str(target), "--format=tar", "--compress=gzip:1"]
     await tools.run(*command, "--wal-method=stream", "--checkpoint=fast", database=server.url)
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         system = await connection.fetchval(_SYSTEM)
     return facts | {"system": system, "first_segment": await asyncio.to_thread(_first_segment, target)}
 

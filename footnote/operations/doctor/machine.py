@@ -90,7 +90,7 @@ async def key_file(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def clock(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         before = datetime.now(UTC)
         theirs = await connection.fetchval("SELECT clock_timestamp()")
         ours = before + (datetime.now(UTC) - before) / 2

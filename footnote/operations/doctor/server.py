@@ -63,7 +63,7 @@ async def answers(rt: Runtime) -> Iterable[Diagnosis]:
 async def migrations(rt: Runtime) -> Iterable[Diagnosis]:
     from migrations import fingerprint, newest
 
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return [broken("tables", "there are none", "Run `footnote migrate`.")]
         revision = await connection.fetchval("SELECT version_num FROM alembic_version")
@@ -77,7 +77,7 @@ async def migrations(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def versions(rt: Runtime) -> Iterator[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found = await connection.fetchrow(_VERSIONS)
     return judged_versions(found["postgres"], found["said"], found["pgvector"])
 
@@ -98,7 +98,7 @@ async def role(rt: Runtime) -> Iterable[Diagnosis]:
     if not name:
         remedy = "Unset FOOTNOTE_TENANT_ROLE and run `footnote migrate`, unless you mean it so."
         return [warning("tenant role", "none: only the code keeps tenants apart", remedy)]
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found = await connection.fetchrow(_ROLE, name)
         may = found["there"] and await connection.fetchval("SELECT pg_has_role($1, 'member')", name)
     if may:
@@ -123,7 +123,7 @@ async def session(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def connections(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found = await connection.fetchrow(_CONNECTIONS)
     alive = await workers.alive(rt.shared)
     slots = max(alive.slots if alive else 0, rt.settings.worker_concurrency)
@@ -138,7 +138,7 @@ async def connections(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def indexes(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found = await connection.fetch(_INDEXES)
         building = await connection.fetchval(_BUILDING)
     invalid = [each["name"] for each in found if not each["valid"]]
@@ -159,7 +159,7 @@ def judged_memory(vectors: int, installed: int) -> Diagnosis:
 
 
 async def tables(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         dead = await connection.fetch(_DEAD, DEAD_ROWS, DEAD_SHARE)
         bytes_ = await connection.fetchval("SELECT pg_database_size(current_database())")
     if dead:
@@ -170,7 +170,7 @@ async def tables(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def transactions(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         oldest: Any = await connection.fetchrow(_OLDEST)
     if oldest and oldest["seconds"] > LONG_SECONDS:
         remedy = (

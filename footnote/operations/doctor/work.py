@@ -36,7 +36,7 @@ FROM pg_replication_slots WHERE slot_name = 'footnote_backup'
 
 
 async def tenants(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         count = await connection.fetchval(_TENANTS)
     if not count:
         return [
@@ -46,7 +46,7 @@ async def tenants(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def jobs(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found: Any = await connection.fetchrow(_JOBS)
     if found["paused"] is not None:
         since = f"everything is paused since {age(found['paused'])}"
@@ -62,7 +62,7 @@ async def jobs(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def webhooks(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         found: Any = await connection.fetchrow(_WEBHOOKS)
     if (found["due"] or 0.0) > DUE_SECONDS:
         said = f"{found['waiting']} wait, the oldest has been due for {age(found['due'])}"
@@ -74,7 +74,7 @@ async def webhooks(rt: Runtime) -> Iterable[Diagnosis]:
 
 
 async def backups(rt: Runtime) -> Iterable[Diagnosis]:
-    async with rt.glance() as connection:
+    async with rt.autocommit() as connection:
         last: Any = await connection.fetchrow(_BACKUPS)
         slot: Any = await connection.fetchrow(_SLOT)
     found = [_last_backup(rt, last)]
