@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from footnote.operations.backups import sums
+from footnote.operations.backups import checksums
 from footnote.operations.backups.folders import PART, WAL, Manifest, name_of
 
 STATE = "state.json"
@@ -73,9 +73,9 @@ def _is_whole(segment: Path) -> bool:
 def record_segments(folder: Path, known: dict[str, str]) -> None:
     """Adds what is complete to the sums."""
     new = {each.name for each in folder.iterdir() if _COMPLETE.fullmatch(each.name)} - known.keys()
-    found = {name: sums.sha256(folder / name) for name in sorted(new)}
+    found = {name: checksums.sha256(folder / name) for name in sorted(new)}
     if found:
-        sums.append(folder, found)
+        checksums.append(folder, found)
         known.update(found)
 
 
@@ -112,9 +112,9 @@ def read_state(folder: Path) -> LogState | None:
         same = len(data) == state.bytes and _state_sum(data, state.covered) == state.sha256
         datetime.fromisoformat(state.covered)
     except (OSError, TypeError, ValueError) as error:
-        raise sums.damaged(path, "it does not describe a segment that is there") from error
+        raise checksums.damaged(path, "it does not describe a segment that is there") from error
     if not same:
-        raise sums.damaged(folder / state.segment, f"its beginning is not what {STATE} says")
+        raise checksums.damaged(folder / state.segment, f"its beginning is not what {STATE} says")
     return state
 
 
@@ -128,7 +128,7 @@ class Archive:
     """A verified folder of the log. `segments`: from a backup's first one on."""
 
     folder: Path
-    sums: dict[str, str]
+    checksums: dict[str, str]
     segments: list[str]
     state: LogState | None
 
@@ -139,11 +139,11 @@ class Archive:
 
     def write_to(self, target: Path) -> None:
         """Copies the segments to where a server reads them; of the newest one only what was verified."""
-        for name in self.sums:
+        for name in self.checksums:
             if name in self.segments or name.endswith(".history"):
                 shutil.copyfile(self.folder / name, target / name)
         state = self.state
-        if state and state.segment in self.segments and state.segment not in self.sums:
+        if state and state.segment in self.segments and state.segment not in self.checksums:
             data = _newest_file(self.folder, state).read_bytes()[: state.bytes]
             (target / state.segment).write_bytes(data.ljust(SEGMENT_BYTES, b"\0"))
 
@@ -152,8 +152,8 @@ def open_archive(directory: Path, system: str, first_segment: str) -> Archive | 
     """What continues a backup; None if nothing does. Raises Invalid if a byte of a log of the cluster was changed."""
     found = None
     for folder in folders_of(directory, system):
-        listed = sums.read(folder)
-        sums.verify(folder, listed)
+        listed = checksums.read(folder)
+        checksums.verify(folder, listed)
         state = read_state(folder)
         there = {name for name in listed if _SEGMENT.fullmatch(name)} | ({state.segment} if state else set())
         if first_segment in there:
@@ -173,11 +173,11 @@ def _from(first: str, there: set[str]) -> list[str]:
 
 def prune(folder: Path, oldest: Manifest) -> dict[str, str]:
     """Removes what was written before the oldest backup that is left; the sums of the rest."""
-    listed = sums.read(folder)
+    listed = checksums.read(folder)
     over = {name for name in listed if _is_before(folder / name, oldest)}
     left = {name: digest for name, digest in listed.items() if name not in over}
     if over:
-        sums.replace(folder, left)
+        checksums.replace(folder, left)
         for name in over:
             (folder / name).unlink(missing_ok=True)
     return left

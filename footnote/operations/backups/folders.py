@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from footnote.errors import Conflict, Invalid
-from footnote.operations.backups import sums
+from footnote.operations.backups import checksums
 from footnote.operations.backups.questions import CheckQuestion
 
 Kind = Literal["base", "dump"]
@@ -74,7 +74,7 @@ def read_backup(folder: Path) -> Backup:
     except FileNotFoundError as error:
         raise Invalid("no_backup", f"{folder} holds no backup: there is no {MANIFEST}.") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise sums.damaged(folder / MANIFEST, "it is not what `footnote backup` writes") from error
+        raise checksums.damaged(folder / MANIFEST, "it is not what `footnote backup` writes") from error
 
 
 def backups(directory: Path) -> list[Backup]:

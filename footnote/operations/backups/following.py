@@ -18,7 +18,7 @@ from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
 from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres
-from footnote.operations.backups import archive, folders, objects, record, sums, tools
+from footnote.operations.backups import archive, checksums, folders, objects, record, tools
 from footnote.operations.backups.archive import LogState
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -84,8 +84,8 @@ async def _begun(rt: Runtime, server: Postgres, directory: Path) -> "Following":
         system: str = await connection.fetchval(_SYSTEM)
         earlier = archive.folders_of(directory, system)
         if earlier and await connection.fetchval(_SLOT, SLOT) not in (None, "lost"):
-            await asyncio.to_thread(sums.mend, earlier[-1])
-            return Following(rt, server, directory, earlier[-1], sums.read(earlier[-1]), stored=_stored(directory))
+            await asyncio.to_thread(checksums.mend, earlier[-1])
+            return Following(rt, server, directory, earlier[-1], checksums.read(earlier[-1]), stored=_stored(directory))
         await connection.fetchval(_DROP_SLOT, SLOT)
         await connection.fetchval(_MAKE_SLOT, SLOT)
     finally:
@@ -102,7 +102,7 @@ class Following:
     server: Postgres
     directory: Path
     folder: Path
-    sums: dict[str, str]
+    checksums: dict[str, str]
     due_at_once: bool = False
     covered: datetime = NEVER
     stored: set[str] = field(default_factory=set)  # keys of objects that are in a backup
@@ -161,19 +161,19 @@ class Following:
 
     async def record(self, covered: datetime) -> None:
         async with self.changing:
-            await asyncio.to_thread(archive.record_segments, self.folder, self.sums)
+            await asyncio.to_thread(archive.record_segments, self.folder, self.checksums)
             self.state = await asyncio.to_thread(archive.record_state, self.folder, covered, self.state)
 
     async def _copy_objects(self, age: timedelta) -> None:
         async with self.rt.transaction() as session:
             keys = await keys_since(session, datetime.now(UTC) - age)
         for key in keys:
-            if key in self.stored or key in self.sums:
+            if key in self.stored or key in self.checksums:
                 continue
             copied = await objects.copy(self.rt.store, key, self.folder)
             async with self.changing:
-                sums.append(self.folder, copied)
-                self.sums.update(copied)
+                checksums.append(self.folder, copied)
+                self.checksums.update(copied)
 
     async def back_up(self) -> None:
         """Has a backup made when one is due, by a process of its own: it takes memory that this one does not need."""
@@ -200,7 +200,7 @@ class Following:
                 await asyncio.to_thread(folders.remove, each)
         oldest = folders.backups(self.directory)[0].manifest
         async with self.changing:
-            self.sums = await asyncio.to_thread(archive.prune, self.folder, oldest)
+            self.checksums = await asyncio.to_thread(archive.prune, self.folder, oldest)
         self.stored = _stored(self.directory)
         archive.remove_older(self.directory, self.folder, oldest)
 
@@ -208,4 +208,4 @@ class Following:
 def _stored(directory: Path) -> set[str]:
     """Keys of the objects in the newest backup, among other files."""
     last = folders.backups(directory)[-1:]
-    return set(sums.read(last[0].folder)) if last else set()
+    return set(checksums.read(last[0].folder)) if last else set()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from footnote.documents.objects import Uploaded
 from footnote.errors import DocumentRejected, Invalid
-from footnote.operations.backups import sums
+from footnote.operations.backups import checksums
 from footnote.operations.backups.folders import OBJECTS
 from footnote.storage import UNFINISHED, Store, writing
 from footnote.telemetry import log
@@ -26,13 +26,13 @@ class EarlierObjects:
     """Objects that are stored on the same disk already; an object never changes."""
 
     folder: Path
-    sums: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path) -> "EarlierObjects":
         """None, if the list of the folder is damaged: then they are read again."""
         try:
-            return cls(folder, sums.read(folder))
+            return cls(folder, checksums.read(folder))
         except Invalid:
             return cls(folder)
 
@@ -41,7 +41,7 @@ class EarlierObjects:
 class Copied:
     """The sums of the files, and the owners of objects that are nowhere as they were uploaded."""
 
-    sums: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
 
@@ -62,11 +62,11 @@ async def copy_all(
         known = await uploaded(keys)
         for key in keys:
             about = known.get(key)
-            damaged = await asyncio.to_thread(_linked, key, folder, earlier, about, copied.sums)
-            if key in copied.sums:
+            damaged = await asyncio.to_thread(_linked, key, folder, earlier, about, copied.checksums)
+            if key in copied.checksums:
                 continue
             fresh = await copy(store, key, folder)
-            copied.sums |= fresh
+            copied.checksums |= fresh
             if about and fresh and fresh[key] != about.sha256:
                 copied.damaged.append(about.owner)
             elif fresh:
@@ -94,12 +94,12 @@ def _linked(
     damaged: dict[Path, str] = {}
     target = folder / key
     target.parent.mkdir(parents=True, exist_ok=True)
-    for each in (each for each in earlier if key in each.sums):
-        digest = each.sums[key]
+    for each in (each for each in earlier if key in each.checksums):
+        digest = each.checksums[key]
         with suppress(OSError):  # a disk without links, or with too many of one file: it is read again
             os.link(each.folder / key, target)
             damaged[each.folder / key] = digest
-            if sums.sha256(target) == digest and (about is None or about.sha256 == digest):
+            if checksums.sha256(target) == digest and (about is None or about.sha256 == digest):
                 linked[key] = digest
                 return {}
         target.unlink(missing_ok=True)  # a disk that cannot read it counts as well

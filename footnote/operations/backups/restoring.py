@@ -17,7 +17,7 @@ from footnote.database.driver import driver
 from footnote.errors import Conflict, Invalid, Unavailable
 from footnote.local_stack.postgres import MAJOR
 from footnote.local_stack.processes import environment_of_tools
-from footnote.operations.backups import archive, folders, into_servers, objects, questions, record, sums
+from footnote.operations.backups import archive, checksums, folders, into_servers, objects, questions, record
 from footnote.operations.backups.archive import Archive
 from footnote.operations.backups.folders import API_KEY, WAL, Backup
 from footnote.operations.backups.questions import CheckQuestion
@@ -135,7 +135,7 @@ def restore_into_servers(settings: Settings, directory: Path, until: datetime | 
 def _verified(directory: Path, until: datetime | None) -> tuple[Backup, Archive | None]:
     """The newest backup from before the moment, and the log that follows it; every byte compared with its sum."""
     backup = folders.newest(directory, until)
-    sums.verify_complete(backup.folder)
+    checksums.verify_complete(backup.folder)
     _check_version(backup)
     parent = directory if (directory / WAL).is_dir() else directory.parent
     manifest = backup.manifest

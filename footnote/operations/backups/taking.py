@@ -12,7 +12,7 @@ from footnote import __version__
 from footnote.database.engine import connect
 from footnote.documents.objects import Uploaded, uploaded_as
 from footnote.local_stack.postgres import Postgres
-from footnote.operations.backups import folders, objects, questions, record, sums, tools
+from footnote.operations.backups import checksums, folders, objects, questions, record, tools
 from footnote.operations.backups.folders import API_KEY, DATABASE, Backup, Manifest
 from footnote.operations.backups.objects import Copied, EarlierObjects
 from footnote.runtime import Runtime, open_runtime
@@ -59,7 +59,7 @@ async def _made(rt: Runtime, server: Postgres | None, directory: Path, grace: ti
             }
             manifest = Manifest(**about, started_at=run.started_at, finished_at=datetime.now(UTC))
             folders.write_manifest(folder, manifest)
-            run.bytes = await asyncio.to_thread(_seal, folder, copied.sums)
+            run.bytes = await asyncio.to_thread(_seal, folder, copied.checksums)
     return Backup(directory / folders.name_of(run.started_at), manifest)
 
 
@@ -120,5 +120,7 @@ def _seal(folder: Path, copied: dict[str, str]) -> int:
     for name, path in files.items():
         if name not in copied:
             folders.sync(path)
-    sums.write(folder, copied | {name: sums.sha256(path) for name, path in files.items() if name not in copied})
+    checksums.write(
+        folder, copied | {name: checksums.sha256(path) for name, path in files.items() if name not in copied}
+    )
     return sum(path.stat().st_size for path in files.values())

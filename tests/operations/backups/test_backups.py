@@ -16,7 +16,7 @@ from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
-from footnote.operations.backups import archive, folders, objects, record, sums
+from footnote.operations.backups import archive, checksums, folders, objects, record
 from footnote.operations.backups.folders import Backup
 from footnote.operations.backups.following import Following, follow
 from footnote.operations.backups.restoring import restore
@@ -131,11 +131,11 @@ async def test_what_a_disk_has_damaged_is_read_again_and_all_backups_are_whole(
     whole = (first.folder / key).read_bytes()
     (first.folder / key).write_bytes(b"another" + whole[7:])
     with pytest.raises(Invalid, match="damaged"):
-        sums.verify_complete(second.folder)
+        checksums.verify_complete(second.folder)
     third = await another(rt, tmp_path)
     assert third.manifest.damaged == []
     for each in (first, second, third):
-        sums.verify_complete(each.folder)
+        checksums.verify_complete(each.folder)
         assert (each.folder / key).read_bytes() == whole
 
 
@@ -155,7 +155,7 @@ async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where
     second = await another(rt, tmp_path / "b")
     for each in (first, second):
         assert each.manifest.damaged == [document_id]
-        sums.verify_complete(each.folder)
+        checksums.verify_complete(each.folder)
     beside = rt.settings.model_copy(update={"backup_dir": tmp_path / "b"})
     (told,) = [each for each in await work.backups(replace(rt, settings=beside)) if each.about == "files in the backup"]
     assert document_id in told.found
@@ -164,7 +164,7 @@ async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where
     third = await another(rt, tmp_path / "b")
     assert third.manifest.damaged == []
     assert (third.folder / key).read_bytes() == whole
-    sums.verify_complete(first.folder)
+    checksums.verify_complete(first.folder)
 
 
 # -- whose backups -------------------------------------------------------------------------------------------
@@ -269,15 +269,15 @@ async def test_a_damaged_or_newer_backup_keeps_none_from_being_made_and_is_never
     (first.folder / folders.MANIFEST).write_text("{}")
     log = directory / folders.WAL / "7-20261130T120000Z"
     log.mkdir(parents=True)
-    (log / sums.NAME).write_text("half a line")
+    (log / checksums.NAME).write_text("half a line")
     with pytest.raises(Invalid, match="backup_damaged"):
         restore(into, directory, None)
     await asyncio.sleep(1.1)  # they are named by the second
     second = await back_up(rt.settings, directory)
     assert folders.backups(directory) == [second]
     folders.write_manifest(second.folder, replace(second.manifest, revision="9999", footnote="9.9"))
-    list_of = sums.read(second.folder)
-    sums.replace(second.folder, list_of | {folders.MANIFEST: sums.sha256(second.folder / folders.MANIFEST)})
+    list_of = checksums.read(second.folder)
+    checksums.replace(second.folder, list_of | {folders.MANIFEST: checksums.sha256(second.folder / folders.MANIFEST)})
     with pytest.raises(Invalid, match=r"newer release .*9999.* restore it with Footnote 9\.9"):
         restore(into, directory, None)
     folders.remove(second)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import Invalid
-from footnote.operations.backups import archive, sums
+from footnote.operations.backups import archive, checksums
 from footnote.operations.backups.folders import Manifest
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -23,20 +23,20 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "objects").mkdir()
     (tmp_path / "objects/one").write_bytes(b"one")
     (tmp_path / "manifest.json").write_text("{}\n")
-    sums.write(tmp_path, {name: sums.sha256(tmp_path / name) for name in ("objects/one", "manifest.json")})
+    checksums.write(tmp_path, {name: checksums.sha256(tmp_path / name) for name in ("objects/one", "manifest.json")})
     return tmp_path
 
 
 def test_every_byte_counts(folder: Path) -> None:
-    sums.verify_complete(folder)
+    checksums.verify_complete(folder)
     for path in [each for each in folder.rglob("*") if each.is_file()]:
         content = path.read_bytes()
         for place in range(len(content)):
             path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
             with pytest.raises(Invalid, match="damaged"):
-                sums.verify_complete(folder)
+                checksums.verify_complete(folder)
         path.write_bytes(content)
-    sums.verify_complete(folder)
+    checksums.verify_complete(folder)
 
 
 @pytest.mark.parametrize("change", ["missing", "added", "cut"])
@@ -46,10 +46,10 @@ def test_every_file_counts(folder: Path, change: str) -> None:
     elif change == "added":
         (folder / "objects/two").touch()
     else:
-        path = folder / sums.NAME
+        path = folder / checksums.NAME
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Invalid, match="damaged"):
-        sums.verify_complete(folder)
+        checksums.verify_complete(folder)
 
 
 @pytest.fixture
@@ -113,21 +113,21 @@ def room_for(size: int) -> Iterator[None]:
 
 
 def test_a_list_for_which_there_is_no_room_stays_as_it_was(folder: Path) -> None:
-    before = (folder / sums.NAME).read_bytes()
+    before = (folder / checksums.NAME).read_bytes()
     with room_for(len(before) + 30), pytest.raises(OSError, match="too large"):
-        sums.append(folder, {"objects/two": "2" * 64})
-    assert (folder / sums.NAME).read_bytes() == before
-    sums.append(folder, {"objects/two": "2" * 64})
-    assert sums.read(folder).keys() == {"objects/one", "manifest.json", "objects/two"}
+        checksums.append(folder, {"objects/two": "2" * 64})
+    assert (folder / checksums.NAME).read_bytes() == before
+    checksums.append(folder, {"objects/two": "2" * 64})
+    assert checksums.read(folder).keys() == {"objects/one", "manifest.json", "objects/two"}
 
 
 @pytest.mark.parametrize("left", [b"", b"0a1b", b"1" * 64 + b"  objects/tw"])
 def test_half_a_line_is_removed_where_its_file_is_listed_again(folder: Path, left: bytes) -> None:
-    before = sums.read(folder)
-    with (folder / sums.NAME).open("ab") as file:
+    before = checksums.read(folder)
+    with (folder / checksums.NAME).open("ab") as file:
         file.write(left)
-    sums.mend(folder)
-    assert sums.read(folder) == before
+    checksums.mend(folder)
+    assert checksums.read(folder) == before
 
 
 def test_a_segment_that_had_no_room_is_no_part_of_the_log_and_makes_room_for_another(log: Path) -> None:

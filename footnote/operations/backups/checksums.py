@@ -21,7 +21,7 @@ def sha256(path: Path) -> str:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """Sums by path within the folder; none if there is no list. Raises Invalid for a damaged one."""
+    """Checksums by path within the folder; none if there is no list. Raises Invalid for a damaged one."""
     path = folder / NAME
     if not path.exists():
         return {}
@@ -36,21 +36,21 @@ def read(folder: Path) -> dict[str, str]:
     return found
 
 
-def replace(folder: Path, sums: Mapping[str, str]) -> None:
+def replace(folder: Path, checksums: Mapping[str, str]) -> None:
     """The list of a folder from which files are removed next."""
     part = folder / f"{NAME}.part"
-    part.write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
+    part.write_text("".join(f"{digest}  {name}\n" for name, digest in checksums.items()), encoding="utf-8")
     part.replace(folder / NAME)
 
 
-def write(folder: Path, sums: Mapping[str, str]) -> None:
+def write(folder: Path, checksums: Mapping[str, str]) -> None:
     """The list of a folder that is complete, on the disk when this returns."""
-    append(folder, dict(sorted(sums.items())))
+    append(folder, dict(sorted(checksums.items())))
 
 
-def append(folder: Path, sums: Mapping[str, str]) -> None:
+def append(folder: Path, checksums: Mapping[str, str]) -> None:
     """Adds files of a folder that grows. What a full disk cuts off is taken back: half a line would damage the list."""
-    left = "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+    left = "".join(f"{digest}  {name}\n" for name, digest in checksums.items()).encode()
     with (folder / NAME).open("ab", buffering=0) as file:
         before = os.fstat(file.fileno()).st_size
         try:
@@ -69,9 +69,9 @@ def mend(folder: Path) -> None:
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
-def verify(folder: Path, sums: Mapping[str, str]) -> None:
+def verify(folder: Path, checksums: Mapping[str, str]) -> None:
     """Raises Invalid if a file is missing or not what it was."""
-    for name, digest in sums.items():
+    for name, digest in checksums.items():
         try:
             same = sha256(folder / name) == digest
         except OSError as error:
@@ -81,13 +81,13 @@ def verify(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def verify_complete(folder: Path) -> dict[str, str]:
-    """The sums of a folder in which there is nothing else. Raises Invalid if anything was changed, added or removed."""
-    sums = read(folder)
+    """The checksums of a folder with nothing else in it. Raises Invalid if anything was changed, added or removed."""
+    checksums = read(folder)
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    if unlisted := sorted(there - sums.keys() - {NAME}):
+    if unlisted := sorted(there - checksums.keys() - {NAME}):
         raise damaged(folder / unlisted[0], f"{NAME} does not list it")
-    verify(folder, sums)
-    return sums
+    verify(folder, checksums)
+    return checksums
 
 
 def damaged(path: Path, why: str) -> Invalid:
