@@ -38,7 +38,7 @@ LOAD = 32  # documents that wait: with as many, chunks soon come in number
 LOAD_SEEN = 200  # as many of them are counted
 DEFERRED_BELOW = 12_000  # chunks that a search reads in ten milliseconds more than it takes with an index
 GROWS_BY = 1 / 4  # from this part of its chunks on it is cheaper to build an index again than to insert them
-STALLED_SECONDS = 20.0  # without a document that ended: what waits does so for longer than an index may be lacking
+STALLED_SECONDS = 20.0  # without a document that ended: what waits does so for longer than an index may be missing
 
 # What is due for a space: an index whose build was interrupted is there, but not valid. Chunks are counted where there
 # is no index, and while there is a load. Changes that are not folded yet tell how much of it goes into the space: that

@@ -1,4 +1,4 @@
-"""What was written since the last backup: segments of the write-ahead log, new objects, and the sums of both.
+"""What was written since the last backup: segments of the write-ahead log, new objects, and the checksums of both.
 
 A segment that is complete has a line in SHA256SUMS. Of the one that is being written, `state.json` says how much of it
 was there at the last look, which is all that a restore uses of it.
@@ -71,7 +71,7 @@ def _is_whole(segment: Path) -> bool:
 
 
 def record_segments(folder: Path, known: dict[str, str]) -> None:
-    """Adds what is complete to the sums."""
+    """Adds what is complete to the checksums."""
     new = {each.name for each in folder.iterdir() if _COMPLETE.fullmatch(each.name)} - known.keys()
     found = {name: checksums.sha256(folder / name) for name in sorted(new)}
     if found:
@@ -172,7 +172,7 @@ def _from(first: str, there: set[str]) -> list[str]:
 
 
 def prune(folder: Path, oldest: Manifest) -> dict[str, str]:
-    """Removes what was written before the oldest backup that is left; the sums of the rest."""
+    """Removes what was written before the oldest backup that is left; the checksums of the rest."""
     listed = checksums.read(folder)
     over = {name for name in listed if _is_before(folder / name, oldest)}
     left = {name: digest for name, digest in listed.items() if name not in over}

@@ -39,7 +39,7 @@ class EarlierObjects:
 
 @dataclass
 class Copied:
-    """The sums of the files, and the owners of objects that are nowhere as they were uploaded."""
+    """The checksums of the files, and the owners of objects that are nowhere as they were uploaded."""
 
     checksums: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)

@@ -115,7 +115,7 @@ async def _objects(rt: Runtime, directory: Path, folder: Path) -> Copied:
 
 
 def _seal(folder: Path, copied: dict[str, str]) -> int:
-    """Writes the sums of all files, of which those of objects are known; the bytes of all files."""
+    """Writes the checksums of all files, of which those of objects are known; the bytes of all files."""
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     for name, path in files.items():
         if name not in copied:
