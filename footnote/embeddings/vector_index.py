@@ -57,7 +57,8 @@ WITH load AS MATERIALIZED (
     LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
 ), counted AS (
     SELECT space.*, held.* FROM space, LATERAL (
-        SELECT sum(t.chunks) AS chunks, sum(t.searchable) AS documents, coalesce(sum(t.fresh), 0) AS fresh
+        SELECT coalesce(sum(t.chunks), 0) AS chunks, coalesce(sum(t.searchable), 0) AS documents,
+               coalesce(sum(t.fresh), 0) AS fresh
         FROM collection AS c, LATERAL (
             SELECT chunks, searchable, 0 AS fresh FROM tally
             WHERE tenant_id = c.tenant_id AND collection_id = c.id

@@ -167,6 +167,13 @@ async def test_a_build_takes_one_process_of_low_priority(committing_rt: Runtime)
         assert workers < (os.cpu_count() or 1)
 
 
+async def test_a_space_without_collections_gets_no_index(filled: Runtime) -> None:
+    async with filled.transaction() as session:
+        await session.execute(text("UPDATE collection SET space_id = NULL"))
+    assert not await vector_index.maintain(filled)
+    assert (await state(filled), await noted(filled)) == ([], ("none", None))
+
+
 async def test_chunks_count_at_once_and_more_are_looked_for_while_documents_are_ingested(
     committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
