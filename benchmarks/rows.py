@@ -16,6 +16,8 @@ from pgvector.asyncpg import register_vector
 
 from benchmarks.provider import DIMENSIONS
 from footnote.providers import Embeddings
+from footnote.runtime import Runtime
+from footnote.tenancy import tallies
 
 Vectors = NDArray[np.float32]
 TENANT, COLLECTION, SPACE = "ten_b", "col_b", 1
@@ -82,6 +84,12 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
         CREATE UNLOGGED TABLE given (place int, body text, embedding halfvec({DIMENSIONS}));
         """
     )
+
+
+async def count_rows(rt: Runtime) -> None:
+    """Counts what was written straight into the tables: a search is planned by the number of its chunks."""
+    async with rt.operator.transaction() as session:
+        await tallies.wrong(session, correct=True)
 
 
 @dataclass(frozen=True)

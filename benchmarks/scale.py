@@ -32,7 +32,7 @@ from footnote import ingest, jobs, retrieval
 from footnote.database.engine import connect
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from footnote.tenancy import keys, tallies
+from footnote.tenancy import keys
 from worker import housekeeping
 
 SIZES = (10_000, 100_000)
@@ -147,9 +147,8 @@ async def fill(server: Server, column: Column, start: int) -> None:
 
 
 async def keep_house(rt: Runtime) -> None:
-    """As the dispatcher does all the time. And rows that were not ingested are counted: by that a search is planned."""
-    async with rt.operator.transaction() as session:
-        await tallies.wrong(session, correct=True)
+    """As the dispatcher does all the time."""
+    await rows.count_rows(rt)
     for chore in housekeeping.EVERY:
         await chore(rt)
 

@@ -114,6 +114,7 @@ async def run(settings: Settings, chunks: int, questions: int) -> None:
         flush=True,
     )
     async with open_runtime(settings) as opened:
+        await rows.count_rows(opened)
         rt = replace(opened, embedder=Given(asked))
         found = [["in scope", "layout", "recall@10", "median (95 %)"]]
         for name, share in SHARES.items():
