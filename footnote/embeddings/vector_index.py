@@ -1,10 +1,10 @@
 """The HNSW index of an embedding space: built beside the work once its space has chunks enough.
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
-its row, and five times as much as one of an index that is built at once (ADR 56). So while many documents wait, a small
-index is deferred until they are in (ADR 81). On a machine that it shares with Postgres a long build takes what searches
-leave (ADR 70); a short one is over sooner than it could yield (ADR 74). What is known of an index stands in the row of
-the space, for operators; whether a search can use it is Postgres' own decision (ADR 66).
+its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
+Postgres a long build takes what searches leave (ADR 70); a short one is over sooner than it could yield (ADR 74). What
+is known of an index stands in the row of the space, for operators; whether a search can use it is Postgres' own
+decision (ADR 66).
 """
 
 import os
@@ -34,54 +34,24 @@ SHORT = 20_000  # chunks that are indexed within seconds, in which searches have
 NICE = 10  # of a longer build, where searches have 0: with all processors busy it gets a tenth of one
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
-LOAD = 32  # documents that wait: with as many, chunks soon come in number
-LOAD_SEEN = 200  # as many of them are counted
-DEFERRED_BELOW = 12_000  # chunks that a search reads in ten milliseconds more than it takes with an index
-GROWS_BY = 1 / 4  # from this part of its chunks on it is cheaper to build an index again than to insert them
-STALLED_SECONDS = 20.0  # without a document that ended: what waits does so for longer than an index may be missing
-
-# What is due for a space: an index whose build was interrupted is there, but not valid. Chunks are counted where there
-# is no index, and while there is a load. Changes that are not folded yet tell how much of it goes into the space: that
-# much is taken to come again, beside what waits.
+# Chunks are counted where there is no index only. An index whose build was interrupted is there, but not valid.
 _LOOK = """
-WITH load AS MATERIALIZED (
-    SELECT count(*) AS documents FROM (
-        SELECT FROM job WHERE state IN ('queued', 'running', 'waiting') AND NOT reingestion ORDER BY tenant_id LIMIT $6
-    ) AS waiting WHERE EXISTS (
-        SELECT finished_at FROM job WHERE finished_at > now() - make_interval(secs => $7) ORDER BY 1 LIMIT 1
-    )
-), space AS (
-    SELECT s.id, s.dimensions, s.index_state, s.index_since, load.documents >= $3 AS loading,
-           load.documents AS waiting, coalesce(i.indisvalid, false) AS valid
-    FROM load, embedding_space AS s
-    LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
-), counted AS (
-    SELECT space.*, held.* FROM space, LATERAL (
-        SELECT coalesce(sum(t.chunks), 0) AS chunks, coalesce(sum(t.searchable), 0) AS documents,
-               coalesce(sum(t.fresh), 0) AS fresh
-        FROM collection AS c, LATERAL (
-            SELECT chunks, searchable, 0 AS fresh FROM tally
-            WHERE tenant_id = c.tenant_id AND collection_id = c.id
-            UNION ALL SELECT chunks, searchable, chunks FROM tally_change
-            WHERE tenant_id = c.tenant_id AND collection_id = c.id
-        ) AS t WHERE c.space_id = space.id AND (space.loading OR NOT space.valid)
-        OFFSET 0
-    ) AS held
-)
-SELECT id, dimensions, chunks, due FROM counted, LATERAL (
-    SELECT CASE
-        WHEN valid AND index_state <> 'ready' THEN 'note'
-        WHEN valid THEN CASE
-            WHEN loading AND fresh > 0
-             AND least(waiting * chunks / greatest(documents, 1) + fresh, $4 - chunks) >= chunks * $5 THEN 'drop'
-        END
-        WHEN chunks < $2 OR loading AND chunks < $4 THEN NULL
-        WHEN index_state <> 'failed' OR index_since < now() - make_interval(secs => $1) THEN 'build'
-    END AS due
-) AS found
-WHERE due IS NOT NULL ORDER BY due = 'build', chunks
+SELECT s.id, s.dimensions, coalesce(i.indisvalid, false) AS valid, held.chunks
+FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id),
+LATERAL (
+    SELECT CASE WHEN NOT coalesce(i.indisvalid, false) THEN (
+        SELECT sum(t.chunks) FROM collection AS c, LATERAL (
+            SELECT chunks FROM tally WHERE tenant_id = c.tenant_id AND collection_id = c.id
+            UNION ALL SELECT chunks FROM tally_change WHERE tenant_id = c.tenant_id AND collection_id = c.id
+        ) AS t WHERE c.space_id = s.id
+    ) END AS chunks OFFSET 0
+) AS held
+WHERE CASE WHEN i.indisvalid THEN s.index_state <> 'ready' ELSE
+    (s.index_state <> 'failed' OR s.index_since < now() - make_interval(secs => $1)) AND held.chunks >= $2
+END
+ORDER BY held.chunks NULLS FIRST
 """
-# Whether there may soon be chunks enough, or a load that was waited for is over: while documents are ingested.
+# Whether there may soon be chunks enough: while documents are ingested.
 _GROWING = """
 SELECT EXISTS (SELECT FROM embedding_space WHERE index_state = 'none') AND EXISTS (
     SELECT tenant_id FROM job WHERE state IN ('queued', 'running', 'waiting') AND NOT reingestion ORDER BY 1 LIMIT 1
@@ -97,28 +67,24 @@ async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
     await session.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**ready))
 
 
-async def maintain(rt: Runtime) -> bool:
+async def build_due(rt: Runtime) -> bool:
     """Builds the indexes that are missing or were interrupted, while chunks are read and written.
 
-    While many documents wait, none is built that searches can do without, and one that is there is dropped if it would
-    grow by much: it is built once they are in. A builder that was killed leaves a complete index, which is noted, or an
-    invalid one, which is built again. Returns whether another may be due soon.
+    A builder that was killed leaves a complete index, which is noted, or an invalid one, which is built again. Returns
+    whether another may be due soon.
     """
-    asked = RETRY_SECONDS, WORTHWHILE, LOAD, DEFERRED_BELOW, GROWS_BY, LOAD_SEEN, STALLED_SECONDS
     async with rt.transaction() as session:
         looking = await driver(session)
-        if not await looking.fetch(_LOOK, *asked):
+        if not await looking.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
             return bool(await looking.fetchval(_GROWING))
     async with building(rt) as connection:
         if connection is not None:
-            for space_id, dimensions, chunks, due in await connection.fetch(_LOOK, *asked):
-                if due == "note":
+            for space_id, dimensions, valid, chunks in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+                if valid:
                     await connection.execute(_NOTE, space_id, "ready", None)
-                elif due == "drop":
-                    await _defer(connection, space_id)
                 else:
                     await _build(connection, space_id, dimensions, chunks)
-        return connection is not None
+    return False
 
 
 @asynccontextmanager
@@ -158,34 +124,20 @@ def _lower(backend: int) -> None:
             Path(f"/proc/{backend}/autogroup").write_text(str(NICE))
 
 
-async def _defer(connection: Connection, space_id: int) -> None:
-    log.info("a vector index is deferred until a load is over", space_id=space_id)
-    await connection.execute(_NOTE, space_id, "none", None)  # first: an index that is left is noted again
-    try:
-        await connection.execute(_remove(space_id))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if connection.is_closed():
-            raise DatabaseAway from error
-        raise
-
-
-def _remove(space_id: int) -> str:
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {name_of('chunk', space_id)}"
-
-
 async def _build(connection: Connection, space_id: int, dimensions: int, chunks: int) -> None:
     log.info("building a vector index", space_id=space_id)
     if chunks > SHORT:
         yield_to_searches(connection)
     await connection.execute(_NOTE, space_id, "building", None)
+    remove = f"DROP INDEX CONCURRENTLY IF EXISTS {name_of('chunk', space_id)}"
     try:
-        await connection.execute(_remove(space_id))
+        await connection.execute(remove)
         await connection.execute(create("chunk", space_id, dimensions, "CONCURRENTLY"))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         if connection.is_closed():
             raise DatabaseAway from error
         log.error("vector index not built", space_id=space_id, error=str(error)[:300])
-        await connection.execute(_remove(space_id))  # what is left of it would slow every insertion
+        await connection.execute(remove)  # what is left of it would slow every insertion
         await connection.execute(_NOTE, space_id, "failed", f"{error}"[:300])
         return
     await connection.execute(_NOTE, space_id, "ready", None)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import select, text
@@ -49,14 +48,14 @@ async def filled(committing_rt: Runtime) -> Runtime:
 
 async def test_a_space_is_indexed_once_it_has_chunks_enough(filled: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_index, "WORTHWHILE", 4)
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert (await state(filled), await noted(filled)) == ([], ("none", None))
     monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
-    await asyncio.gather(*(vector_index.maintain(filled) for _ in range(3)))
+    await asyncio.gather(*(vector_index.build_due(filled) for _ in range(3)))
     [(number, valid)] = await state(filled)
     assert valid
     assert await noted(filled) == ("ready", None)
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert await state(filled) == [(number, True)], "it is not built again"
 
 
@@ -67,7 +66,7 @@ async def test_a_build_that_was_interrupted_is_done_again(filled: Runtime, monke
     async with filled.transaction() as session:
         broken = text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = :number")
         await session.execute(broken, {"number": number})
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     [(again, valid)] = await state(filled)
     assert (valid, again != number) == (True, True)
 
@@ -76,10 +75,10 @@ async def test_one_process_builds_at_a_time(filled: Runtime, monkeypatch: pytest
     monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
     other = await connect(filled.settings)
     await other.execute(f"SELECT pg_advisory_lock({vector_index.LOCK})")
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert await state(filled) == []
     await other.close()
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert len(await state(filled)) == 1
 
 
@@ -100,7 +99,7 @@ async def test_writers_pass_a_build_and_its_server_process_may_be_killed(
     other, looking = await connect(filled.settings), await connect(filled.settings)
     await other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     await other.execute(MOMENTS[moment])
-    building = asyncio.create_task(vector_index.maintain(filled))
+    building = asyncio.create_task(vector_index.build_due(filled))
     while (pid := await looking.fetchval(_BUILDER, moment)) is None:
         assert not building.done()
     assert await noted(filled) == ("building", None)
@@ -110,7 +109,7 @@ async def test_writers_pass_a_build_and_its_server_process_may_be_killed(
         await building
     assert [valid for _, valid in await state(filled)] == [False]
     await other.close()
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert [valid for _, valid in await state(filled)] == [True]
     assert await noted(filled) == ("ready", None)
     await looking.close()
@@ -123,7 +122,7 @@ async def test_what_a_killed_builder_completed_is_not_built_again(
     await driving.index(filled)
     await filled.execute(text("UPDATE embedding_space SET index_state = 'building'"))
     found = await state(filled)
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert (await state(filled), await noted(filled)) == (found, ("ready", None))
 
 
@@ -133,14 +132,14 @@ async def test_a_build_that_fails_leaves_nothing_and_is_tried_again_later(
     monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
     wrong, right = (f"UPDATE embedding_space SET dimensions = dimensions {by}" for by in ("- 1", "+ 1"))
     await filled.execute(text(wrong))
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert await noted(filled) == ("failed", "expected 63 dimensions, not 64")
     assert await state(filled) == []
     await filled.execute(text(right))
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert await state(filled) == []
     await filled.execute(text("UPDATE embedding_space SET index_since = index_since - interval '1 hour'"))
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert (await noted(filled))[0] == "ready"
 
 
@@ -148,13 +147,13 @@ async def test_a_long_build_leaves_the_machine_to_searches(filled: Runtime, monk
     monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
     lowered: list[int] = []
     monkeypatch.setattr(vector_index, "_lower", lowered.append)
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert lowered == [], "a short one is soon over"
     async with filled.operator.transaction() as session:
         await session.execute(text(f"DROP INDEX {vector_index.name_of('chunk', 1)}"))
         await session.execute(text("UPDATE embedding_space SET index_state = 'none'"))
     monkeypatch.setattr(vector_index, "SHORT", 2)
-    await vector_index.maintain(filled)
+    await vector_index.build_due(filled)
     assert len(lowered) == 1
 
 
@@ -170,7 +169,7 @@ async def test_a_build_takes_one_process_of_low_priority(committing_rt: Runtime)
 async def test_a_space_without_collections_gets_no_index(filled: Runtime) -> None:
     async with filled.transaction() as session:
         await session.execute(text("UPDATE collection SET space_id = NULL"))
-    assert not await vector_index.maintain(filled)
+    assert not await vector_index.build_due(filled)
     assert (await state(filled), await noted(filled)) == ([], ("none", None))
 
 
@@ -179,78 +178,10 @@ async def test_chunks_count_at_once_and_more_are_looked_for_while_documents_are_
 ) -> None:
     rt, tenant = committing_rt, await driving.new_tenant(committing_rt)
     await driving.ready(rt, tenant, "A text about the whale.")
-    assert not await vector_index.maintain(rt), "nothing is ingested"
+    assert not await vector_index.build_due(rt), "nothing is ingested"
     await driving.accept(rt, tenant, b"A text about the siren.", "siren.txt")
-    assert await vector_index.maintain(rt)
+    assert await vector_index.build_due(rt)
     monkeypatch.setattr(vector_index, "WORTHWHILE", 1)
-    await vector_index.maintain(rt)
+    await vector_index.build_due(rt)
     assert await noted(rt) == ("ready", None), "though nothing was folded"
-    assert not await vector_index.maintain(rt)
-
-
-async def test_while_many_documents_wait_a_small_index_is_deferred(
-    filled: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
-    monkeypatch.setattr(vector_index, "LOAD", 3)
-    monkeypatch.setattr(vector_index, "STALLED_SECONDS", 3600.0)
-    tenant = await driving.new_tenant(filled)
-    await driving.ready(filled, tenant, "What has just come in.")  # not folded yet: the space grows
-    await vector_index.maintain(filled)
-    [(number, _)] = await state(filled)
-    waiting = [(await driving.accept(filled, tenant, f"Text {turn}.")).details.job.id for turn in range(2)]
-    await vector_index.maintain(filled)
-    assert await state(filled) == [(number, True)], "two are no load"
-    waiting.append((await driving.accept(filled, tenant, "Text 2.")).details.job.id)
-    assert await vector_index.maintain(filled), "it is looked again soon"
-    assert (await state(filled), await noted(filled)) == ([], ("none", None))
-    assert await vector_index.maintain(filled)
-    assert await state(filled) == [], "it is not built while they wait"
-    await driving.run(filled, waiting[0])
-    await vector_index.maintain(filled)
-    assert (await state(filled), await noted(filled)) == ([(ANY, True)], ("ready", None))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "why"),
-    [
-        ("DEFERRED_BELOW", 4, "there are too many chunks to read them all for a search"),
-        ("GROWS_BY", 2, "to insert what comes costs less than to build it again"),
-        ("STALLED_SECONDS", 0, "nothing comes in"),
-    ],
-)
-async def test_an_index_stays_during_a_load(
-    filled: Runtime, monkeypatch: pytest.MonkeyPatch, name: str, value: float, why: str
-) -> None:
-    monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
-    monkeypatch.setattr(vector_index, "LOAD", 3)
-    monkeypatch.setattr(vector_index, "STALLED_SECONDS", 3600.0)
-    tenant = await driving.new_tenant(filled)
-    await driving.ready(filled, tenant, "What has just come in.")
-    await vector_index.maintain(filled)
-    found = await state(filled)
-    for turn in range(3):
-        await driving.accept(filled, tenant, f"Text {turn}.")
-    monkeypatch.setattr(vector_index, name, value)
-    await vector_index.maintain(filled)
-    assert await state(filled) == found, why
-    async with filled.operator.transaction() as session:
-        await session.execute(text(f"DROP INDEX {vector_index.name_of('chunk', 1)}"))
-        await session.execute(text("UPDATE embedding_space SET index_state = 'none'"))
-    await vector_index.maintain(filled)
-    assert bool(await state(filled)) == (name != "GROWS_BY"), "one that is not there is deferred, whatever comes"
-
-
-async def test_an_index_stays_while_documents_go_into_another_space(
-    filled: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
-    monkeypatch.setattr(vector_index, "LOAD", 3)
-    monkeypatch.setattr(vector_index, "STALLED_SECONDS", 3600.0)
-    await vector_index.maintain(filled)
-    found = await state(filled)
-    tenant = await driving.new_tenant(filled)
-    for turn in range(3):
-        await driving.accept(filled, tenant, f"Text {turn}.")
-    await vector_index.maintain(filled)
-    assert await state(filled) == found
+    assert not await vector_index.build_due(rt)

@@ -24,10 +24,6 @@ LISTS = ("documents?limit=50", "documents?status=ready&limit=50", "collections",
 MAY_GROW = {
     ("chore _purge", "DELETE FROM cached_answer"): "it deletes what is too old, which there is more of",
     ("list collections", "differing AS"): "of the uploads that wait it looks at 200, by another plan",
-    (
-        "chore maintain",
-        "WITH load AS",
-    ): "it looks at 200 documents that wait, and at new counts, if one ended just before",
 }
 
 
