@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-# In use before others are opened: statements of two are carried out while one request of the process is computed. Each
-# more costs memory, and plans of its own.
-FEW_CONNECTIONS = 3
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
@@ -199,7 +196,7 @@ async def open_runtime(
 
     `interactive`: a person waits for the providers' answers.
     """
-    admission_queue = AdmissionQueue(pool_size, patience, at_once=FEW_CONNECTIONS)
+    admission_queue = AdmissionQueue(pool_size, patience)
     if interactive:
         connecting = connecting_promptly(admission_queue)
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)

@@ -44,6 +44,7 @@ _LOOK = f"""
            coalesce(task <= now(), false) OR coalesce(task_lease < now(), false) AS work,
            coalesce(object <= now(), false) AS sweep,
            EXISTS (SELECT FROM collection WHERE review_after IS NOT NULL AND deleted_at IS NULL) AS review,
+           coalesce(job <= now(), false) OR job_lease IS NOT NULL AS ingesting,
            coalesce(job, batch, job_lease, batch_lease, task_lease) IS NOT NULL OR delivery IS NOT NULL
            OR coalesce(task < now() + interval '5 seconds', false) AS unfinished
     FROM (

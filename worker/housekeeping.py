@@ -28,12 +28,13 @@ class Housekeeping:
 
     Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks, jobs,
     conversations, usage and the audit log.
-    The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
+    The first two are done when the loop is woken, and vector indexes sooner then. A chore that is slow or fails does
+    not delay the others.
     """
 
     def __init__(self, rt: Runtime) -> None:
         self.rt = rt
-        self.woken_for = {name: asyncio.Event() for name in WHEN_WOKEN}
+        self.woken_for = {name: asyncio.Event() for name in (*WHEN_WOKEN, *SOONER.values())}
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -50,9 +51,15 @@ class Housekeeping:
             await asyncio.sleep(await self._pause_after(chore) or 0.0)
 
     async def _every(self, seconds: float, chore: Chore) -> None:
+        sooner = self.woken_for[SOONER[chore]] if chore in SOONER else asyncio.Event()
         while True:
             pause = await self._pause_after(chore)
-            await asyncio.sleep(pause or seconds)
+            await asyncio.sleep(pause or SOON_SECONDS)
+            if pause is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds - SOON_SECONDS):
+                        await sooner.wait()
+            sooner.clear()
 
     async def _pause_after(self, chore: Chore) -> float | None:
         """Does the chore. Returns the seconds until another try if it failed, or has more to do soon."""
@@ -116,3 +123,5 @@ EVERY: dict[Chore, float] = {
     _purge: 3600.0,
     stored_twice.give_back: 3600.0,
 }
+# Done again soon after the loop is woken.
+SOONER: dict[Chore, str] = {vector_index.build_due: "ingesting"}

@@ -14,25 +14,17 @@ from footnote import deadline
 # When the current request began (monotonic); not set: it begins now.
 began: ContextVar[float] = ContextVar("began")
 
-# What a new connection and its plans cost; most transactions are over sooner.
-OPENING_SECONDS = 0.05
-
 
 class AdmissionQueue:
     """Admits `slots` at a time; the others wait.
 
     A request that has begun is finished before later ones begin: under load some are answered soon, instead of all of
     them late. A waiting request does not time out while others are admitted.
-
-    If fewer slots than that are open `at_once`, a request waits for one of them for OPENING_SECONDS, then opens
-    another. All that were opened so are closed when nothing is admitted any more.
     """
 
-    def __init__(self, slots: int, patience: float, *, at_once: int | None = None) -> None:
+    def __init__(self, slots: int, patience: float) -> None:
         """`patience`: seconds without any admission after which waiting ends."""
-        self._slots = slots
-        self._at_once = self._open = min(slots, at_once or slots)
-        self._taken = 0
+        self._free = slots
         self._patience = patience
         self._moved = 0.0
         self._numbers = count()
@@ -41,8 +33,8 @@ class AdmissionQueue:
     @asynccontextmanager
     async def admission(self) -> AsyncIterator[None]:
         """Raises TimeoutError if no slot became free for as long as the patience."""
-        if self._taken < self._open:
-            self._taken += 1
+        if self._free:
+            self._free -= 1
         else:
             await self._wait()
         try:
@@ -55,13 +47,6 @@ class AdmissionQueue:
         admitted = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (began.get(come), next(self._numbers), admitted))
         try:
-            if self._open < self._slots:
-                await asyncio.wait({admitted}, timeout=deadline.left(OPENING_SECONDS))
-                if not admitted.done() and self._open < self._slots:
-                    admitted.cancel()
-                    self._open += 1
-                    self._taken += 1
-                    return
             while not admitted.done():
                 left = deadline.left(max(come, self._moved) + self._patience - time.monotonic())
                 if left <= 0:
@@ -87,9 +72,7 @@ class AdmissionQueue:
             if not admitted.done():
                 admitted.set_result(None)
                 return
-        self._taken -= 1
-        if not self._taken:
-            self._open = self._at_once
+        self._free += 1
 
 
 class AdmissionQueues:
