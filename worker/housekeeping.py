@@ -51,15 +51,17 @@ class Housekeeping:
             await asyncio.sleep(await self._pause_after(chore) or 0.0)
 
     async def _every(self, seconds: float, chore: Chore) -> None:
-        sooner = self.woken_for[SOONER[chore]] if chore in SOONER else asyncio.Event()
+        woken = self.woken_for[SOONER[chore]] if chore in SOONER else None
         while True:
             pause = await self._pause_after(chore)
-            await asyncio.sleep(pause or SOON_SECONDS)
-            if pause is None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds - SOON_SECONDS):
-                        await sooner.wait()
-            sooner.clear()
+            if pause is not None or woken is None:
+                await asyncio.sleep(pause or seconds)
+                continue
+            await asyncio.sleep(SOON_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds - SOON_SECONDS):
+                    await woken.wait()
+            woken.clear()
 
     async def _pause_after(self, chore: Chore) -> float | None:
         """Does the chore. Returns the seconds until another try if it failed, or has more to do soon."""

@@ -55,7 +55,7 @@ _OF_SECTION = f"""c.position IN (
                        s.heading ~* $10 OR s.text ~* $11 OR s.text ~ $12 AS is_near
                 FROM chunk s WHERE s.document_id = about.id AND s.tenant_id = $1
             ) AS looked_at
-        ) AS told
+        ) AS kinds
     ) AS compared
     WHERE kind = best ORDER BY position LIMIT {CHUNKS}
 )"""
@@ -73,8 +73,8 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
     documents = None if query.document_ids is None else list(query.document_ids)
     section, own = understood(query.text).section, _words(query.text) - GENERIC
     only = place.searched.documents == 1 and not own
-    told = only or (section is not None and bool(own) and _is_named(own, nearest, found))
-    parameters = (collections, names, nearest, documents, told)
+    is_named = only or (section is not None and bool(own) and _is_named(own, nearest, found))
+    parameters = (collections, names, nearest, documents, is_named)
     chosen, patterns = _BEGINNING, tuple[str, ...]()
     if section is not None:
         chosen, patterns = _OF_SECTION, (*_patterns(section), *_patterns(NEAR))

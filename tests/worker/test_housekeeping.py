@@ -102,3 +102,32 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
     assert ended.is_set()
     assert begun.count("sweep") == 1
     assert "housekeeping failed" in caplog.text
+
+
+async def test_vector_indexes_are_looked_at_again_soon_when_documents_come(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    looked = asyncio.Event()
+
+    async def look(_rt: Runtime) -> bool:
+        looks.append(None)
+        looked.set()
+        return False
+
+    monkeypatch.setattr(housekeeping, "SOON_SECONDS", 0.01)
+    monkeypatch.setattr(housekeeping, "WHEN_WOKEN", {})
+    monkeypatch.setattr(housekeeping, "EVERY", {look: 3600.0})
+    monkeypatch.setattr(housekeeping, "SOONER", {look: "ingesting"})
+    house = housekeeping.Housekeeping(rt)
+    keeping = asyncio.create_task(house.run())
+    try:
+        for expected in (1, 2):
+            async with asyncio.timeout(60):
+                await looked.wait()
+            assert len(looks) == expected
+            looked.clear()
+            house.woken_for["ingesting"].set()
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
