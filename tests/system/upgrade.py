@@ -24,6 +24,7 @@ import httpx2
 from footnote.local_stack.endpoints import readiness
 from footnote.local_stack.postgres import binaries, running_postgres
 from footnote.local_stack.valkey import running_valkey
+from footnote.retrieval.vector_leg import EXACT_CHUNKS
 from footnote.settings import Settings
 from tests import ROOT
 from tests.local_stack.stack_under_test import free_port, wait_for
@@ -36,6 +37,12 @@ SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waiting.waitstart)), 
 FROM pg_locks AS migration JOIN pg_locks AS waiting ON migration.pid = ANY(pg_blocking_pids(waiting.pid))
 WHERE migration.locktype = 'advisory' AND migration.classid = 7170407 AND migration.objid = 1918989413
   AND migration.granted AND NOT waiting.granted
+"""
+_INDEXED = """
+SELECT EXISTS (
+    SELECT FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE c.relname LIKE 'ix\\_chunk\\_embedding\\_space\\_%' AND i.indisvalid
+)
 """
 PROGRAMS = ("api", "worker", "worker.background")
 # Rows that are copied to have many, and what is another in each copy.
@@ -204,6 +211,17 @@ async def longest_blocked(url: str, stop: asyncio.Event) -> float:
     return longest
 
 
+async def vectors_indexed(url: str) -> None:
+    """Waits for the vector index, which the programs build of copied rows: people's have one before an upgrade."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(SECONDS):
+            while not await connection.fetchval(_INDEXED):
+                await asyncio.sleep(0.5)
+    finally:
+        await connection.close()
+
+
 async def upgrade_under_load(env: dict[str, str], load: Load) -> None:
     """Migrates by this release's code while the load goes on, which ends when everything was read."""
     stop = asyncio.Event()
@@ -258,6 +276,8 @@ def main() -> int:
         counting = [sys.executable, "-m", "footnote", "audit", "--fix"]  # rows that were copied are in no tally yet
         subprocess.run(counting, cwd=code, env=env, check=True, capture_output=True)
         with programs(code, env, root / "log"):
+            if asked.chunks > EXACT_CHUNKS:
+                asyncio.run(vectors_indexed(url))
             load = Load(int(env["PORT"]), shown.stdout.strip(), asked.a_second, asked.any_time)
             asyncio.run(upgrade_under_load(env, load))
         audit = [sys.executable, "-m", "footnote", "audit"]
