@@ -87,9 +87,14 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
 
 
 async def count_rows(rt: Runtime) -> None:
-    """Counts what was written straight into the tables: a search is planned by the number of its chunks."""
+    """Counts what was written straight into the tables, and adds up the changes of these counts, as the dispatcher does.
+
+    A search is planned by the number of its chunks.
+    """
     async with rt.operator.transaction() as session:
         await tallies.wrong(session, correct=True)
+        while await tallies.fold(session):
+            pass
 
 
 @dataclass(frozen=True)

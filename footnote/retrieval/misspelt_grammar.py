@@ -1,8 +1,8 @@
 """Misspelt words of grammar, and others that questions are made of, whatever they are about: by lists."""
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, lru_cache
 
 from footnote.text import grammar, words
 
@@ -76,11 +76,28 @@ def _stands_for(word: str, *, is_english: bool, asks: bool) -> tuple[str, ...]:
     """The words of grammar that it stands for."""
     if word in CONTRACTIONS:
         return tuple(CONTRACTIONS[word].split())
-    listed = _ENGLISH if is_english else _GERMAN
-    near = (
-        [each for each in _ASKING if _asks(word, each)] if asks else [each for each in listed if _is_slip(word, each)]
-    )
+    if asks:
+        near = [each for each in _ASKING if _asks(word, each)]
+    else:
+        near = [each for each in _listed_near(word, is_english=is_english) if _is_slip(word, each)]
     return (min(near, key=lambda each: (not is_light(word, each), len(each) < len(word), each)),) if near else ()
+
+
+def _listed_near(word: str, *, is_english: bool) -> Collection[str]:
+    """The listed words that it may be a slip of: of a short word all, of others those one mistake away."""
+    if len(word) < SHORT:
+        return _ENGLISH if is_english else _GERMAN
+    by_shortened = _by_shortened(is_english=is_english)
+    return {other for each in words.shortened(word) for other in by_shortened.get(each, ())}
+
+
+@cache
+def _by_shortened(*, is_english: bool) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for listed in _ENGLISH if is_english else _GERMAN:
+        for each in words.shortened(listed):
+            found.setdefault(each, []).append(listed)
+    return found
 
 
 def _is_slip(word: str, other: str) -> bool:

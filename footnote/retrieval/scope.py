@@ -26,15 +26,21 @@ _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document_of_tenant AS document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
-# The documents that match a filter, if they have at most this many chunks, counted over at most this many documents.
+# The documents that match a filter, if they have at most this many chunks. So many documents have more, and no version
+# is looked up then: to count all of a large tenant's would take longer than the search.
 _MATCHING = """
-SELECT CASE WHEN sum(matching.chunks) > :chunks THEN NULL
-            ELSE coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) END
-FROM (
-    SELECT c.document_id, v.chunks
+WITH matching AS MATERIALIZED (
+    SELECT c.document_id, c.active_version_id
     FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document_of_tenant d) AS c
-    JOIN version_of_tenant v ON v.id = c.active_version_id WHERE {scope} AND v.chunks > 0 LIMIT :chunks + 1
-) AS matching
+    WHERE {scope} AND c.active_version_id IS NOT NULL LIMIT :chunks + 1
+)
+SELECT CASE WHEN (SELECT count(*) FROM matching) <= :chunks THEN (
+    SELECT CASE WHEN sum(v.chunks) > :chunks THEN NULL
+                ELSE coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) END
+    FROM matching, LATERAL (
+        SELECT v.chunks FROM version_of_tenant v WHERE v.id = matching.active_version_id AND v.chunks > 0 OFFSET 0
+    ) AS v
+) END
 """
 
 

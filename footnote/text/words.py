@@ -52,6 +52,11 @@ def swapped(word: str) -> set[str]:
     return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
 
 
+def shortened(word: str) -> set[str]:
+    """The word, and it without each of its letters: two words with a distance of 1 have one of them in common."""
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
+
+
 def distance(one: str, other: str) -> int:
     """Letters to insert, delete, replace or swap with their neighbour, to make one word the other.
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, documents, filters
 from footnote.errors import Invalid
 from footnote.models import Collection
 from footnote.providers import Embeddings, normalised
 from footnote.retrieval import Query, search
-from footnote.retrieval.scope import scope_of
+from footnote.retrieval.scope import Scope, scope_of
 from footnote.runtime import Runtime
 from tests import driving, seeding
 from tests.fakes import DIMENSIONS, FakeEmbedder
@@ -402,3 +403,19 @@ async def test_what_the_index_gives_up_on_is_read_whole(cloud: Cloud, monkeypatc
     monkeypatch.setattr("footnote.retrieval.vector_leg._BY_INDEX", "no SQL at all: this scope is small")
     for given in (TENTH, HUNDREDTH, FAR):
         assert await cloud.recall(given) == 1
+
+
+async def test_a_search_starts_no_parallel_workers(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Postgres starts them before it knows that the branch for too few hits by the index reads nothing."""
+    plans, run = [], Scope.run
+
+    async def explained(scope: Scope, session: AsyncSession, statement: str, **parameters: Any) -> list[Any]:
+        plans.append("\n".join(row[0] for row in await run(scope, session, f"EXPLAIN {statement}", **parameters)))
+        return await run(scope, session, statement, **parameters)
+
+    monkeypatch.setattr(Scope, "run", explained)
+    cheap = ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size", "min_parallel_index_scan_size")
+    async with by_index(cloud.rt, **dict.fromkeys(cheap, "0")):
+        assert await cloud.recall(None) >= 0.98
+    assert any("ix_chunk_embedding_space_" in plan for plan in plans)
+    assert not [plan for plan in plans if "Gather" in plan]
