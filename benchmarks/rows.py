@@ -87,7 +87,7 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
 
 
 async def count_rows(rt: Runtime) -> None:
-    """Counts what was written straight into the tables, and adds up the changes of these counts, as the dispatcher does.
+    """Counts what was written straight into the tables, and adds up the changes of counts as the dispatcher does.
 
     A search is planned by the number of its chunks.
     """

@@ -31,8 +31,6 @@ PLANNED_ONCE = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    # A plan's branch for rare cases would start its processes even where nothing is read by it.
-    "max_parallel_workers_per_gather": "0",
 }
 
 

@@ -50,6 +50,7 @@ Mode = Literal["hybrid", "vector", "keyword"]
 CANDIDATES = 3  # looked at for each hit that is wanted
 SPARE = 5  # candidates read beside the hits, some of which may be nearly the same
 DEPTH = 100  # of each leg, at least, where two are fused
+ALONE = 2  # chunks of the vector leg alone for each that is read: a filtered index finds them in a rough order
 SHORT = 50_000  # characters that are compared within a few milliseconds
 
 
@@ -289,7 +290,7 @@ async def _candidates(
     """
     if not place.filled or not query.text.strip() or (query.mode == "vector" and not query_vectors):
         return [], False
-    depth = _depth(query.mode, most)
+    depth = max(most, min(DEPTH, ALONE * most) if query.mode == "vector" else DEPTH)
     filled = [each.id for each in place.filled]
     about = query.document_ids, query.filter
     scope = scope_of(tenant_of(session), filled, *about, chunks=place.chunks, swapped=place.swapped)
@@ -318,13 +319,6 @@ async def _candidates(
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
     unknown = [each.pop("has_unknown") for each in mapped if also]
     return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(unknown) if unknown else has_unknown
-
-
-def _depth(mode: Mode, most: int) -> int:
-    """How many chunks a leg finds. Vectors alone need fewer: the index takes ten times as long where a filter lets a
-    tenth through. Twice what is wanted, because it then finds what is near in a rough order.
-    """
-    return max(most, min(DEPTH, 2 * most)) if mode == "vector" else max(DEPTH, most)
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
@@ -366,9 +360,8 @@ async def _in_thread_if_long(
     choose: Callable[..., list[Hit]], query: Query, hits: Sequence[Hit], *more: int
 ) -> list[Hit]:
     """Hundreds of long texts take a second or two to compare, in which others are answered."""
-    if sum(len(each.text) for each in hits) > SHORT and len(hits) > 1:
-        return await asyncio.to_thread(choose, query, hits, *more)
-    return choose(query, hits, *more)
+    is_long = sum(len(each.text) for each in hits) > SHORT and len(hits) > 1
+    return await asyncio.to_thread(choose, query, hits, *more) if is_long else choose(query, hits, *more)
 
 
 def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:
@@ -401,7 +394,7 @@ def _chosen(query: Query, hits: list[Hit]) -> list[Hit]:
 
 def _relevance(hits: Sequence[Hit]) -> list[float]:
     """The reranker's scores, if there are any: what it was not asked about is worth as little as the least of them."""
-    given = [each.rerank_score for each in hits if each.rerank_score is not None]
-    if not given:
+    least = min((each.rerank_score for each in hits if each.rerank_score is not None), default=None)
+    if least is None:
         return [each.score for each in hits]
-    return [min(given) if each.rerank_score is None else each.rerank_score for each in hits]
+    return [least if each.rerank_score is None else each.rerank_score for each in hits]

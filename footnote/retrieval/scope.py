@@ -26,8 +26,8 @@ _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document_of_tenant AS document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
-# The documents that match a filter, if they have at most this many chunks. So many documents have more, and no version
-# is looked up then: to count all of a large tenant's would take longer than the search.
+# The documents that match a filter, if they have at most this many chunks. More documents than that have more chunks:
+# to look their versions up, too, would take longer than the search.
 _MATCHING = """
 WITH matching AS MATERIALIZED (
     SELECT c.document_id, c.active_version_id
@@ -91,8 +91,15 @@ def limits(*, whole: bool = False) -> dict[str, str]:
     To plan a search takes as long as to run it, so one plan of each connection serves all that look into whole
     collections, and goes by the index of the vectors instead of a sort. All of them see the same documents, though one
     is replaced meanwhile.
+
+    Postgres would start parallel workers, each a process, before it knows that a branch of the plan reads nothing, such
+    as the one for too few hits by the index: that took longer than the search.
     """
-    settings = {"transaction_isolation": "repeatable read", "statement_timeout": f"{STATEMENT_SECONDS}s"}
+    settings = {
+        "transaction_isolation": "repeatable read",
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "max_parallel_workers_per_gather": "0",
+    }
     return settings | (PLANNED_ONCE | {"enable_sort": "off"} if whole else {})
 
 

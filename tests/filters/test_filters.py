@@ -414,8 +414,14 @@ async def test_a_search_starts_no_parallel_workers(cloud: Cloud, monkeypatch: py
         return await run(scope, session, statement, **parameters)
 
     monkeypatch.setattr(Scope, "run", explained)
-    cheap = ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size", "min_parallel_index_scan_size")
+    cheap = (
+        "parallel_setup_cost",
+        "parallel_tuple_cost",
+        "min_parallel_table_scan_size",
+        "min_parallel_index_scan_size",
+    )
     async with by_index(cloud.rt, **dict.fromkeys(cheap, "0")):
-        assert await cloud.recall(None) >= 0.98
+        for given in (None, TENTH):
+            assert await cloud.recall(given) >= 0.98
     assert any("ix_chunk_embedding_space_" in plan for plan in plans)
     assert not [plan for plan in plans if "Gather" in plan]
