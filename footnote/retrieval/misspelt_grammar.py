@@ -105,14 +105,12 @@ def _is_slip(word: str, other: str) -> bool:
     if len(word) < SHORT:
         return is_light(word, other) or (not _VOWEL.search(word) and _VOWEL.sub("", other) == word)
     too_long = len(other) < len(word) <= SHORT and not is_light(word, other)
-    return not too_long and begin_alike(word, other) and words.distance(word, other) == 1
+    return not too_long and begin_alike(word, other) and words.one_apart(word, other)
 
 
 def _asks(word: str, other: str) -> bool:
     """Where a question begins, a word is also short for one that asks."""
-    return _is_slip(word, other) or (
-        len(word) < len(other) and word[0] == other[0] and words.distance(word, other) == 1
-    )
+    return _is_slip(word, other) or (len(word) < len(other) and word[0] == other[0] and words.one_apart(word, other))
 
 
 def is_light(word: str, other: str) -> bool:

@@ -47,11 +47,12 @@ class SpellingContext:
         if len(word) < SHORTEST_COMPARED:
             return None
         most = FEW_MISTAKES if len(word) >= LONG else 1
-        most = MOST_MISTAKES if len(word) >= LONGEST else most
+        most, letters = MOST_MISTAKES if len(word) >= LONGEST else most, set(word)
         found = [
             (away, -count, other)
             for other, count in self._words.items()
             if abs(len(other) - len(word)) <= most and other not in grammar.GRAMMAR and len(other) >= words.SHORTEST
+            if len(letters.symmetric_difference(other)) <= 2 * most  # no mistake changes more than two
             if (away := words.distance(word, other)) <= (most if word[0] == other[0] and word[-1] == other[-1] else 1)
         ]
         return min(found)[2] if found else None
@@ -102,7 +103,7 @@ class SpellingContext:
 
 def _is_slip(word: str, other: str) -> bool:
     """Whether one letter too much, too few or in its neighbour's place makes another word of it, not another form."""
-    if word == other or word[0] != other[0] or other in grammar.GRAMMAR or words.distance(word, other) != 1:
+    if word == other or word[0] != other[0] or other in grammar.GRAMMAR or not words.one_apart(word, other):
         return False
     if len(word) == len(other):
         return sorted(word) == sorted(other)
