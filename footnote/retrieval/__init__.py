@@ -295,19 +295,17 @@ async def _candidates(
     about = query.document_ids, query.filter
     scope = scope_of(tenant_of(session), filled, *about, chunks=place.chunks, swapped=place.swapped)
     scope.parameters["depth"] = Written(depth)
-    large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
+    await scope.measure(session, vector_leg.most_exact(scope))
     if query.mode == "vector":
-        fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
+        fused = f"WITH {vector_leg.leg(scope, query_vectors)}{fusion.by_vectors(len(query_vectors))}"
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
         also, has_unknown = (
             ("", True) if suspects is None else (f"{spelling.ARE_MISSING} AS has_unknown", bool(suspects))
         )
-        vector_searches_total.labels("index" if large else "exact").inc()
+        vector_searches_total.labels("index" if scope.size is None else "exact").inc()
     else:
-        found = await candidates.found(
-            session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
-        )
+        found = await candidates.found(session, scope, query.text, place.languages, query_vectors, depth=depth)
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
         also, has_unknown = "", found.has_unknown

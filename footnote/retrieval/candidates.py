@@ -38,15 +38,16 @@ async def found(
     languages: Collection[str],
     query_vectors: Sequence[QueryVector],
     *,
-    large: bool,
     depth: int,
 ) -> Candidates:
     """By words the `depth` best are among them, by meaning they are `depth` in each space."""
     import numpy as np
 
-    row = await _run_legs(session, scope, question, languages, query_vectors, large=large)
+    row = await _run_legs(session, scope, question, languages, query_vectors)
     if query_vectors:
-        vector_searches_total.labels("fallback" if row["fell_back"] else "index" if large else "exact").inc()
+        vector_searches_total.labels(
+            "fallback" if row["fell_back"] else "index" if scope.size is None else "exact"
+        ).inc()
     near, exact = _Chunks.unpacked(row["near"], _NEAR), _Chunks.unpacked(row["exact"], _EXACT)
     lexemes, mean_words = [Lexeme(*each) for each in row["lexemes"]], row["words"]
     not_fetched = [each for each in lexemes if not each.is_whole]
@@ -105,13 +106,11 @@ async def _run_legs(
     question: str,
     languages: Collection[str],
     query_vectors: Sequence[QueryVector],
-    *,
-    large: bool,
 ) -> "Record":
-    legs, near, fell_back = [keyword_leg.leg(scope, question, languages, large=large)], "NULL", "false"
+    legs, near, fell_back = [keyword_leg.leg(scope, question, languages)], "NULL", "false"
     if query_vectors:
-        legs, near = [vector_leg.leg(scope, query_vectors, large=large), *legs], _PLACED
-        fell_back = vector_leg.fell_back(query_vectors, large=large)
+        legs, near = [vector_leg.leg(scope, query_vectors), *legs], _PLACED
+        fell_back = vector_leg.fell_back(scope, query_vectors)
     shown = f"{keyword_leg.FOUND}, {near} AS near, {fell_back} AS fell_back"
     [row] = await scope.run(session, f"WITH {','.join(legs)} SELECT {shown}")
     return row

@@ -17,10 +17,11 @@ import re
 from collections.abc import Collection
 
 from footnote.database.driver import Written
-from footnote.retrieval.scope import WALL, Scope
+from footnote.retrieval.scope import Scope
 from footnote.text import searched
 from footnote.text.languages import UNSTEMMED, USUAL, configuration, detected
 
+FEW = 5000  # chunks of some documents, up to which each of their blocks is asked for each lexeme
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
 SAMPLE = 5000  # blocks: what is in fewer is counted, what is in more estimated from these, within about 3 percent
 LANGUAGES = 8  # of texts, in which a question is stemmed
@@ -37,8 +38,8 @@ PHRASE_BLOCKS = 100_000  # that hold a phrase's rarest lexeme, and are looked in
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
 
 
-def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
-    """CTEs; `FOUND` selects what they found."""
+def leg(scope: Scope, question: str, languages: Collection[str]) -> str:
+    """CTEs; `FOUND` selects what they found in a scope that was measured."""
     question = searched(question)
     asked_in = configuration(detected(question))
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
@@ -58,8 +59,8 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool)
         "literal": Written(LITERAL),
         "phrase_blocks": Written(PHRASE_BLOCKS),
     }
-    small = not large and scope.condition != WALL
-    within = "" if scope.condition == WALL else "JOIN posting_block_of_tenant c ON c.number = p.block"
+    small = not scope.is_whole and scope.size is not None and scope.size <= FEW
+    within = "" if scope.is_whole else "JOIN posting_block_of_tenant c ON c.number = p.block"
     return "".join((_LEXEMES, _SMALL if small else _LARGE, _EXACT)).format(
         scope=scope.condition,
         held_scope=scope.condition if within else "true",

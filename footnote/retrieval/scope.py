@@ -26,22 +26,23 @@ _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document_of_tenant AS document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
-# The documents that match a filter, if they have at most this many chunks. More documents than that have more chunks:
-# to look their versions up, too, would take longer than the search.
+MOST_MATCHING = 5_000  # documents whose versions are looked up, which takes about 2 microseconds each
+# The documents that match a filter and have chunks, and how many chunks; neither for more documents than MOST_MATCHING.
 _MATCHING = """
 WITH matching AS MATERIALIZED (
     SELECT c.document_id, c.active_version_id
     FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document_of_tenant d) AS c
-    WHERE {scope} AND c.active_version_id IS NOT NULL LIMIT :chunks + 1
+    WHERE {scope} AND c.active_version_id IS NOT NULL LIMIT :most_matching + 1
 )
-SELECT CASE WHEN (SELECT count(*) FROM matching) <= :chunks THEN (
-    SELECT CASE WHEN sum(v.chunks) > :chunks THEN NULL
-                ELSE coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) END
-    FROM matching, LATERAL (
-        SELECT v.chunks FROM version_of_tenant v WHERE v.id = matching.active_version_id AND v.chunks > 0 OFFSET 0
-    ) AS v
-) END
+SELECT coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) AS documents,
+       CAST(coalesce(sum(v.chunks), 0) AS bigint) AS chunks
+FROM matching, LATERAL (
+    SELECT v.chunks FROM version_of_tenant v WHERE v.id = matching.active_version_id AND v.chunks > 0 OFFSET 0
+) AS v
+HAVING (SELECT count(*) FROM matching) <= :most_matching
 """
+# Chunks of documents that are named, counted up to `most` and one more.
+_COUNTED = "SELECT count(*) FROM (SELECT FROM chunk_of_tenant c WHERE {scope} LIMIT :most + 1) AS counted"
 
 
 @dataclass
@@ -52,8 +53,14 @@ class Scope:
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
     chunks: int = 0  # of the whole collections
+    size: int | None = None  # chunks in scope, once it is measured; None: more than were counted
     # Collections whose model is being swapped: the space that is searched.
     swapped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the collections is in scope."""
+        return self.condition == WALL
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> "list[Record]":
         """The rows, in a transaction of `limits()`. Raises TimedOut(search_too_slow)."""
@@ -70,19 +77,18 @@ class Scope:
         """The statement of collections this large: one that has grown by four times is planned once more."""
         return f"/* chunks < 4^{(self.chunks.bit_length() + 1) // 2} */ {statement}"
 
-    async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
-        """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""
-        if self.condition == WALL:
-            return self.chunks > chunks
-        if not self.is_filtered:
-            beyond = f"SELECT 1 FROM chunk_of_tenant c WHERE {self.condition} OFFSET :chunks LIMIT 1"
-            return bool(await self.run(session, beyond, chunks=chunks))
-        [[named]] = await self.run(session, _MATCHING.format(scope=self.condition), chunks=chunks)
-        if named is None:
-            return True
-        self.condition = WALL + _NAMED
-        self.parameters["documents"] = named
-        return False
+    async def measure(self, session: AsyncSession, most: int) -> None:
+        """Sets `size`. Up to `most` chunks, a filter is done with: its documents are named instead."""
+        found: int | None = self.chunks
+        if self.is_filtered:
+            matching = await self.run(session, _MATCHING.format(scope=self.condition), most_matching=MOST_MATCHING)
+            found = matching[0]["chunks"] if matching else None
+            if found is not None and found <= most:
+                self.condition = WALL + _NAMED
+                self.parameters["documents"] = matching[0]["documents"]
+        elif not self.is_whole:
+            [[found]] = await self.run(session, _COUNTED.format(scope=self.condition), most=most)
+        self.size = found if found is not None and found <= most else None
 
 
 def limits(*, whole: bool = False) -> dict[str, str]:

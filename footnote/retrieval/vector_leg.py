@@ -8,18 +8,27 @@ from footnote.retrieval.scope import Scope
 from footnote.retrieval.spaces import QueryVector
 
 EXACT_CHUNKS = 5000  # up to here an exact scan is faster than the index, and misses nothing
+OF_SOME = 4  # times as many, where documents are named or filtered: the index passes many chunks for each in scope
 
 
-def leg(scope: Scope, query_vectors: Sequence[QueryVector], *, large: bool) -> str:
-    """Exact for a small scope, by the space's HNSW index for a large one; the ranks are those within a space."""
-    nearest = [_nearest(scope, query_vector, large=large) for query_vector in query_vectors]
+def most_exact(scope: Scope) -> int:
+    """Up to how many chunks the scope is read without the index."""
+    return EXACT_CHUNKS * (1 if scope.is_whole else OF_SOME)
+
+
+def leg(scope: Scope, query_vectors: Sequence[QueryVector]) -> str:
+    """Exact for a scope that was measured, by the space's HNSW index for a larger one.
+
+    The ranks are those within a space.
+    """
+    nearest = [_nearest(scope, query_vector) for query_vector in query_vectors]
     ranked = " UNION ALL ".join(_RANKED.format(space=query_vector.space.id) for query_vector in query_vectors)
     return ",".join(nearest) + f",\nvector AS ({ranked})"
 
 
-def fell_back(query_vectors: Sequence[QueryVector], *, large: bool) -> str:
+def fell_back(scope: Scope, query_vectors: Sequence[QueryVector]) -> str:
     """Whether the scope was read whole, because an index found too few, in SQL beside `leg`."""
-    if not large:
+    if scope.size is not None:
         return "false"
     return " OR ".join(f"(SELECT count(*) FROM indexed_{each.space.id}) < :depth" for each in query_vectors)
 
@@ -41,12 +50,12 @@ def _distance(space: EmbeddingSpace) -> str:
     return f"(c.embedding::halfvec({space.dimensions})) <=> (SELECT CAST(:vector_{space.id} AS halfvec))"
 
 
-def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
+def _nearest(scope: Scope, query_vector: QueryVector) -> str:
     space = query_vector.space
     scope.parameters[f"vector_{space.id}"] = str(query_vector.vector.astype("f2").tolist())
     condition, chunks = f"{scope.condition} AND c.space_id = {space.id}", two_spaces.seen(scope.swapped)
     parts = {"scope": condition, "distance": _distance(space), "space": space.id, "chunks": chunks}
-    if not large:
+    if scope.size is not None:
         return _EXACT.format(**parts)
     if not scope.swapped:
         return _INDEXED.format(**parts) + _BY_INDEX.format(**parts)

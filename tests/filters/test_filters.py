@@ -360,6 +360,7 @@ async def cloud(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     tenant_id = await driving.new_tenant(rt)
     await seeding.sow(rt, tenant_id, seeds)
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 10)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.OF_SOME", 1)
     async with rt.transaction() as session:
         await session.execute(text("ANALYZE document, version, chunk"))
     return Cloud(rt, tenant_id, seeds, questions)
@@ -403,6 +404,16 @@ async def test_what_the_index_gives_up_on_is_read_whole(cloud: Cloud, monkeypatc
     monkeypatch.setattr("footnote.retrieval.vector_leg._BY_INDEX", "no SQL at all: this scope is small")
     for given in (TENTH, HUNDREDTH, FAR):
         assert await cloud.recall(given) == 1
+
+
+async def test_a_filter_that_matches_too_many_documents_to_name_them_still_applies(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.scope.MOST_MATCHING", DOCUMENTS // 100 - 1)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", DOCUMENTS)
+    monkeypatch.setattr("footnote.retrieval.vector_leg._EXACT", "no SQL at all: too many documents match")
+    for given in (TENTH, HUNDREDTH, FAR):
+        assert await cloud.recall(given) >= 0.98, given
 
 
 async def test_a_search_starts_no_parallel_workers(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,8 +185,9 @@ async def test_an_identifier_finds_its_chunk(rt: Runtime, corpus: tuple[str, lis
 async def test_nothing_from_outside_the_scope(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for exact in (5000, 0):
+    for exact, few in ((5000, 5000), (0, 5000), (5000, 0)):
         monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", exact)
+        monkeypatch.setattr("footnote.retrieval.keyword_leg.FEW", few)
         for mode in ("hybrid", "vector", "keyword"):
             await check_scope(rt, *corpus, mode)
 
