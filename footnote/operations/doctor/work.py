@@ -79,7 +79,7 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
         slot: Any = await connection.fetchrow(_SLOT)
     found = [_last_backup(rt, last)]
     if damaged := await asyncio.to_thread(_damaged, rt.settings.backup_dir):
-        said = f"the bytes of {len(damaged)} uploads are not what they were: {', '.join(damaged[:5])}"
+        said = f"the bytes of {len(damaged)} uploads are damaged or missing: {', '.join(damaged[:5])}"
         found.append(broken("files in the backup", said, "Upload them again, and look at the disk of the store."))
     if slot and not slot["active"]:
         remedy = "Start `footnote backup --wal`, or run `SELECT pg_drop_replication_slot('footnote_backup');`."

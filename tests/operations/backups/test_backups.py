@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -165,6 +166,51 @@ async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where
     assert third.manifest.damaged == []
     assert (third.folder / key).read_bytes() == whole
     checksums.verify_complete(first.folder)
+
+
+async def test_what_the_store_has_lost_is_linked_and_named_where_no_backup_has_it(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    whole = ((await back_up(rt.settings, tmp_path / "earlier")).folder / key).read_bytes()
+    await rt.store.delete(key)
+    second = await another(rt, tmp_path / "earlier")
+    assert ((second.folder / key).read_bytes(), second.manifest.damaged) == (whole, [])
+    checksums.verify_complete(second.folder)
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id]
+
+
+async def test_what_the_disk_of_the_store_cannot_read_is_named_and_all_else_is_in_the_backup(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    lost = await driving.ready(rt, tenant, paragraphs(2, "lens"))
+    (unreadable,) = await stored(rt)
+    await driving.ready(rt, tenant, paragraphs(2, "wick"))
+    (other,) = await stored(rt) - {unreadable}
+    path = Path(unquote(urlsplit(rt.settings.storage_location).path)) / unreadable
+    path.unlink()
+    path.symlink_to(path)  # to open it is an error of the system, not FileNotFoundError
+    made = await back_up(rt.settings, tmp_path)
+    assert made.manifest.damaged == [lost]
+    assert (made.folder / other).is_file()
+    checksums.verify_complete(made.folder)
+
+
+async def test_a_symbolic_link_in_a_backup_is_not_carried_on(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    path = (await back_up(rt.settings, tmp_path)).folder / key
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    copied = (await another(rt, tmp_path)).folder / key
+    assert copied.is_file()
+    assert not copied.is_symlink()
 
 
 # -- whose backups -------------------------------------------------------------------------------------------
