@@ -180,6 +180,11 @@ async def test_what_the_store_has_lost_is_linked_and_named_where_no_backup_has_i
     assert ((second.folder / key).read_bytes(), second.manifest.damaged) == (whole, [])
     checksums.verify_complete(second.folder)
     assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id]
+    assert await driving.ready(rt, tenant, paragraphs(2)) == document_id
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id], "the same bytes are not stored again"
+    await deletion.remove(rt.for_tenant(tenant), document_id)
+    await driving.ready(rt, tenant, paragraphs(2))
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == []
 
 
 async def test_what_the_disk_of_the_store_cannot_read_is_named_and_all_else_is_in_the_backup(
