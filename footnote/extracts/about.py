@@ -84,6 +84,7 @@ def _in_section(passages: Sequence[Passage], section: AskedSection) -> list[Extr
     sentences = [each for each in inside if _says_something(each) and not any(_overlaps(each, one) for one in lists)]
     often = Counter(word for each in inside for word in each.words - STOP)
     lines = [each for each in inside if each.form == "line" and len(each.words) >= FEWEST_WORDS]
+    lines = [each for each in lines if not section.begins(each.text)]
     chosen = _central(sentences or ([] if lists else lines), often)[: SENTENCES - len(lists)]
     return sorted(chosen + lists, key=lambda each: (each.marker, each.start))
 
