@@ -17,7 +17,7 @@ from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
-from footnote.operations.backups import archive, checksums, folders, objects, record
+from footnote.operations.backups import archive, checksums, folders, objects, record, tools
 from footnote.operations.backups.folders import Backup
 from footnote.operations.backups.following import Following, follow
 from footnote.operations.backups.restoring import restore
@@ -267,13 +267,13 @@ async def test_an_installation_knows_its_backups_however_old(committing_rt: Runt
     assert await record.ours(rt, tmp_path) == [mine], "the row of the other one is forgotten"
 
 
-async def test_one_process_at_a_time_follows_into_a_folder(tmp_path: Path) -> None:
-    with (
-        folders.alone(tmp_path, "following.lock"),
-        pytest.raises(Conflict, match="stores the log in"),
-        folders.alone(tmp_path, "following.lock", "Another stores the log in"),
-    ):
-        pass
+async def test_one_process_at_a_time_follows_into_a_folder(
+    committing_rt: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "embedded", lambda _: Postgres.within(tmp_path))
+    with folders.alone(tmp_path, "following.lock"), pytest.raises(Conflict, match="stores the log in"):
+        async with asyncio.timeout(60):
+            await follow(committing_rt.settings, tmp_path)
 
 
 # -- a whole backup ------------------------------------------------------------------------------------------
