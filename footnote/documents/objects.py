@@ -59,11 +59,11 @@ _OF_VERSIONS = "SELECT object_key AS key, document_id AS owner, encode(sha256, '
 _OF_FILES = "SELECT object_key AS key, id AS owner, encode(sha256, 'hex') AS sha256 FROM file"
 _UPLOADED = f"""
 {_OF_VERSIONS} WHERE object_key = ANY($1::text[]) UNION ALL {_OF_FILES} WHERE object_key = ANY($1::text[])
-"""  # noqa: S608  constants
+"""
 _UPLOADED_AFTER = f"""
 ({_OF_VERSIONS} WHERE object_key > $1 ORDER BY object_key LIMIT $2) UNION ALL
 ({_OF_FILES} WHERE object_key > $1 ORDER BY object_key LIMIT $2) ORDER BY key LIMIT $2
-"""  # noqa: S608  constants
+"""
 
 
 @dataclass(frozen=True)

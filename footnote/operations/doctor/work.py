@@ -80,7 +80,8 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
     found = [_last_backup(rt, last)]
     if damaged := await asyncio.to_thread(_damaged, rt.settings.backup_dir):
         said = f"the bytes of {len(damaged)} uploads are damaged or missing: {', '.join(damaged[:5])}"
-        found.append(broken("files in the backup", said, "Delete them, upload them again, and look at the disk of the store."))
+        remedy = "Delete them and upload them again; look at the disk of the store."
+        found.append(broken("files in the backup", said, remedy))
     if slot and not slot["active"]:
         remedy = "Start `footnote backup --wal`, or run `SELECT pg_drop_replication_slot('footnote_backup');`."
         said = f"none is stored; {size(slot['held'] or 0)} of the log wait for it ({slot['wal_status']})"
