@@ -99,6 +99,15 @@ def test_what_another_document_concludes_is_not_claimed() -> None:
     assert not told("What are the conclusions of the report on railways?")[1]
 
 
+def test_two_documents_of_one_name_are_not_taken_for_one() -> None:
+    texts = ["The towers of the coast are too weak at night.", "The boats of the harbour are too heavy for the crane."]
+    both = [Passage(n, "report.md", f"# Conclusions\n\n{text}", document=f"doc_{n}") for n, text in enumerate(texts, 1)]
+    text, answers = told("What does the report conclude?", both)
+    assert answers
+    assert "towers" in text
+    assert "boats" not in text
+
+
 def test_a_passage_may_begin_within_the_section() -> None:
     behind = Passage(1, "lights.txt", "Nine towers of ten were lit on each night of the year.", "4. Results\n\nOf old:")
     assert told("What are the results?", [behind])[1]
