@@ -87,7 +87,7 @@ async def test_each_chunk_is_looked_at_once_for_a_section(rt: Runtime, stored: s
             return int(await session.scalar(text(counted)) - before)
 
     async with rt.transaction() as session:
-        chunks = await session.scalar(select(func.count()).select_from(Chunk))
+        chunks = (await session.scalars(select(func.count()).select_from(Chunk))).one()
     await rows_read("What is stores.txt about?")  # the first one reads the vocabulary
     beginning = await rows_read("What is stores.txt about?")
     assert await rows_read("What does stores.txt conclude?") - beginning < 6 * chunks
