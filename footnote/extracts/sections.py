@@ -153,6 +153,7 @@ _OTHER = re.compile(
 _LETTER = re.compile(r"[^\W\d_]")
 _LEADER = re.compile(r"(?:\.[ .]*\.|…)[ .]*\d*\Z|\|")  # of a table of contents; or it is the row of a table
 _AT_END = re.compile(r"\s\d{1,4}\Z")
+_WORD = re.compile(r"\w+[\s,;:'’-]")  # no "a)" or "ii."
 _NUMBER = re.compile(r"(?P<above>(?:\d{1,4}\.){0,5})(?P<last>\d{1,4})[.)]?\s")
 
 
@@ -166,7 +167,7 @@ def _headings(text: str) -> Iterator[tuple[int, int]]:
             continue
         around = (*lines[max(0, number - 1) : number], *lines[number + 1 : number + 2])
         beside = [text[slice(*each)].strip() for each in around]
-        goes_on = text[end + 1 : end + 2].islower()  # a line of a paragraph
+        goes_on = text[end + 1 : end + 2].islower() and _WORD.match(text, end + 1)  # a line of a paragraph
         if not goes_on and not any(_are_listed(line, other) for other in beside):
             found.add((start, end))
     labels = [match.span() for match in _LABELS.finditer(text) if match[0].isupper() or _may_be_heading(match[0])]

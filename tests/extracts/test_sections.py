@@ -158,8 +158,9 @@ def test_a_number_without_end_is_no_number_of_a_heading() -> None:
 
 
 @pytest.mark.parametrize("heading", ["Finding 2", "Finding:", "Key results", "Ergebnisse", "4.2 RESULTS OF THE SURVEY"])
-def test_what_is_a_heading_begins_one(heading: str) -> None:
-    text = f"{heading}\n\nNine towers of ten were lit on each night of the year."
+@pytest.mark.parametrize("behind", ["\n\n", "\n", "\na) ", "\nii. "])
+def test_what_is_a_heading_begins_one(heading: str, behind: str) -> None:
+    text = f"{heading}{behind}Nine towers of ten were lit on each night of the year."
     assert told("What are the main findings?", [Passage(1, "towers.txt", text)])[1]
 
 
