@@ -235,6 +235,8 @@ async def test_backups_of_another_installation_are_left_alone(
     assert list(tmp_path.glob(f"*{folders.PART}")) == []
     with pytest.raises(Conflict, match="another installation"):
         await record.ours(rt, tmp_path)
+    beside = replace(rt, settings=rt.settings.model_copy(update={"backup_dir": tmp_path}))
+    assert [each.about for each in await work.backups(beside) if each.state == "broken"] == ["folder of the backups"]
     await rt.execute(text("UPDATE backup SET id = rtrim(id, 'x')"))
     assert await record.ours(rt, tmp_path) == [ours]
 
