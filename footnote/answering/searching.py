@@ -64,7 +64,9 @@ def with_rows(
 def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Passage]:
     """As generators see them, numbered from 1."""
     before = [places[hit.chunk_id].before(hit.char_start) if hit.chunk_id in places else "" for hit in hits]
-    return [Passage(number, hit.place, hit.text, before[number - 1]) for number, hit in enumerate(hits, 1)]
+    return [
+        Passage(number, hit.place, hit.text, before[number - 1], hit.document_id) for number, hit in enumerate(hits, 1)
+    ]
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:

@@ -51,7 +51,7 @@ def backup(
     seconds = (made.manifest.finished_at - made.manifest.started_at).total_seconds()
     typer.echo(f"{made.folder} ({made.manifest.kind}, {seconds:.1f} s)")
     for owner in made.manifest.damaged:
-        typer.echo(f"damaged in the store: {owner}: upload it again", err=True)
+        typer.echo(f"damaged or missing in the store: {owner}: delete it and upload it again", err=True)
 
 
 def restore(

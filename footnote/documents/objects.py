@@ -55,10 +55,14 @@ SELECT found.key FROM tenant CROSS JOIN LATERAL (
 """
 
 
-_UPLOADED = """
-SELECT object_key AS key, document_id AS owner, encode(sha256, 'hex') AS sha256 FROM version
-WHERE object_key = ANY($1::text[])
-UNION ALL SELECT object_key, id, encode(sha256, 'hex') FROM file WHERE object_key = ANY($1::text[])
+_OF_VERSIONS = "SELECT object_key AS key, document_id AS owner, encode(sha256, 'hex') AS sha256 FROM version"
+_OF_FILES = "SELECT object_key AS key, id AS owner, encode(sha256, 'hex') AS sha256 FROM file"
+_UPLOADED = f"""
+{_OF_VERSIONS} WHERE object_key = ANY($1::text[]) UNION ALL {_OF_FILES} WHERE object_key = ANY($1::text[])
+"""
+_UPLOADED_AFTER = f"""
+({_OF_VERSIONS} WHERE object_key > $1 ORDER BY object_key LIMIT $2) UNION ALL
+({_OF_FILES} WHERE object_key > $1 ORDER BY object_key LIMIT $2) ORDER BY key LIMIT $2
 """
 
 
@@ -160,6 +164,12 @@ async def keys_since(session: AsyncSession, moment: datetime) -> list[str]:
 async def uploaded_as(session: AsyncSession, keys: Sequence[str]) -> dict[str, Uploaded]:
     """What the rows that name the objects say of their bytes."""
     rows = await (await driver(session)).fetch(_UPLOADED, keys)
+    return {row["key"]: Uploaded(row["owner"], row["sha256"]) for row in rows}
+
+
+async def uploaded_after(session: AsyncSession, key: str, most: int) -> dict[str, Uploaded]:
+    """The next objects that rows name, by their keys, whether the store has them or not."""
+    rows = await (await driver(session)).fetch(_UPLOADED_AFTER, key, most)
     return {row["key"]: Uploaded(row["owner"], row["sha256"]) for row in rows}
 
 

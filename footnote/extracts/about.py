@@ -46,8 +46,7 @@ def _cover(passage: Passage) -> list[Extract]:
 
 def summary(passages: Sequence[Passage]) -> list[Extract]:
     """Of the document of the first passage, in its order: its cover or its title, and some sentences."""
-    document = passages[0].title.partition(" > ")[0]
-    own = [each for each in passages if each.title.partition(" > ")[0] == document]
+    own = _of_first_document(passages)
     headings = [meaning(each.title.split(" > ")[1]) for each in own[:BEGINNING] if " > " in each.title]
     found = cut(own)
     lines = [each for each in found if each.form == "line" and len(each.words) > 1]
@@ -62,15 +61,20 @@ def summary(passages: Sequence[Passage]) -> list[Extract]:
     return (cover or title) + _central([each for each in sentences if each.marker in first], often)
 
 
+def _of_first_document(passages: Sequence[Passage]) -> list[Passage]:
+    first, title = passages[0], passages[0].title.partition(" > ")[0]
+    return [each for each in passages if each.document == first.document and each.title.partition(" > ")[0] == title]
+
+
 def of_section(passages: Sequence[Passage], wanted: AskedSection, asked: frozenset[str]) -> tuple[list[Extract], bool]:
     """What the document of the first passage says under such headings, and whether that is what is asked for.
 
     It is not if it stands under headings that are only near, is what the document is about, or if the document has not
     all the words of the question that tell which document is meant.
     """
-    document = passages[0].title.partition(" > ")[0]
-    own = [each for each in passages if each.title.partition(" > ")[0] == document]
-    held = meaning(re.sub(r"[_.\-]+", " ", document)).union(*(meaning(f"{each.title}\n{each.text}") for each in own))
+    own = _of_first_document(passages)
+    name = re.sub(r"[_.\-]+", " ", own[0].title.partition(" > ")[0])
+    held = meaning(name).union(*(meaning(f"{each.title}\n{each.text}") for each in own))
     for section in (wanted, NEAR):
         if found := _in_section(own, section):
             return found, section is wanted and asked - GENERIC <= held
@@ -84,6 +88,7 @@ def _in_section(passages: Sequence[Passage], section: AskedSection) -> list[Extr
     sentences = [each for each in inside if _says_something(each) and not any(_overlaps(each, one) for one in lists)]
     often = Counter(word for each in inside for word in each.words - STOP)
     lines = [each for each in inside if each.form == "line" and len(each.words) >= FEWEST_WORDS]
+    lines = [each for each in lines if not section.begins(each.text)]
     chosen = _central(sentences or ([] if lists else lines), often)[: SENTENCES - len(lists)]
     return sorted(chosen + lists, key=lambda each: (each.marker, each.start))
 

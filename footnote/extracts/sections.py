@@ -12,15 +12,16 @@ from footnote.extracts.wording import STOP
 from footnote.text.sentences import stems
 
 # By what is asked for, words of the headings under which it stands, in five languages. Data: what a word begins with,
-# or all of it where `!` ends it.
+# all of it where `!` ends it, and all of it without a word behind it where `=` does.
 _HEADINGS = {
     "conclusions": "conclusion concluding conclusión conclusiones conclusioni fazit schlussfolgerung",
     "recommendations": "recommendation recommandation recomendaci empfehlung handlungsempfehlung raccomandazion",
-    "findings": ("finding! findings results ergebnis erkenntnis befund résultat constat resultado hallazgo risultat"),
+    "findings": ("finding= findings results ergebnis erkenntnis befund résultat constat resultado hallazgo risultat"),
 }
 # Where such things stand in a text without that section.
 _NEAR = "summary zusammenfassung résumé! synthèse resumen sintesi riassunto discussion diskussion discusión discussione"
 _WORDS = _HEADINGS | {"near": " ".join((*_HEADINGS.values(), _NEAR))}
+_ENDS = {"!": r"(?!\w)", "=": r"(?=\W*(?:\d|\Z)|\s*[:\n])"}
 _BEFORE = (
     "key|main|major|principal|most important|general|overall|our|summary of|discussion and|summary and|results and"
     "|findings and|wichtigste|zentrale|unsere|principales|principaux|principali|as|le|la|les|las|los|el|i|die|das|the"
@@ -66,7 +67,7 @@ _DOES = (
     r"|qué (?:{verbs}) {text}|(?:che )?cosa (?:{verbs}) {text}"
     r"|zu welche[mn] schl[uü]ss(?:en)? kom(?:mt|men) {text})\W*\Z"
 )
-_SUMMARIZED = re.compile(r"\bsummar|\bzusammenfass|\bfasse?\b.*\bzusammen|\brésum|\bresum|\briassu")
+_SUMMARIZED = re.compile(r"\bsummar|\bzusammenfass|\bfasse?\b.{0,200}\bzusammen|\brésum|\bresum|\briassu")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class AskedSection:
 
     @cached_property
     def pattern(self) -> str:
-        each = (rf"{word[:-1]}(?!\w)" if word.endswith("!") else rf"{word}\w*" for word in _WORDS[self.name].split())
-        return rf"{_NUMBERED}(?:(?:{_BEFORE})\w*\s+)*(?:{'|'.join(each)})(?!\s+of\s+operat)"
+        each = (word.rstrip("!=") + _ENDS.get(word[-1], r"\w*") for word in _WORDS[self.name].split())
+        return rf"{_NUMBERED}(?:(?:{_BEFORE})\w*\s+)*(?:{'|'.join(each)})(?![\w-]|\s+of\s+operat)"
 
     @property
     def in_path(self) -> str:
@@ -93,7 +94,7 @@ class AskedSection:
     @property
     def in_capitals(self) -> str:
         """For a text in which it is a label in capitals, as in abstracts."""
-        return rf"(?:\A|[.\n]\s*)(?:{'|'.join(word.upper().rstrip('!') for word in _WORDS[self.name].split())})"
+        return rf"(?:\A|[.\n]\s*)(?:{'|'.join(word.upper().rstrip('!=') for word in _WORDS[self.name].split())})"
 
     @cached_property
     def _own(self) -> re.Pattern[str]:
@@ -102,15 +103,17 @@ class AskedSection:
     def spans(self, path: str, before: str, text: str) -> Iterator[tuple[int, int]]:
         """`(start, end)` of what of a text stands in it: `path` are its headings, `before` stands on its page."""
         before = f"{before[-BEFORE:]}\n"
-        start, level, whole = -1, 0, before + text
+        start, level, is_marked, whole = -1, 0, False, before + text
         if any(self.begins(heading) for heading in path.split(" > ")[1:]):
             start = len(before)
         for begin, end in _headings(whole):
             line = whole[begin:end].strip()
             if self.begins(line):
-                is_label = whole[end : end + 1] not in ("", "\n")  # its sentence begins with it
-                start, level = (start if start >= 0 else begin if is_label else end), _level(line)
+                start, level = (start if start >= 0 else begin), _level(line)  # what it leads in begins with it
+                is_marked = line.startswith("#")
             elif start >= 0 and begin > start and not 0 < level < _level(line):
+                if is_marked and line[0].isdecimal():  # of a list: headings have marks here
+                    continue
                 yield from _within(start, begin, len(before))
                 start = -1
         if start >= 0:
@@ -138,8 +141,8 @@ def section_asked_for(question: str) -> AskedSection | None:
     return None
 
 
-# A short line, or a label before a sentence: "RESULTS We found ...".
-_LINES = re.compile(rf"(?m)^[ \t]*(?P<line>[^\s][^\n]{{0,{LONGEST}}})$")
+_LINES = re.compile(r"(?m)^[ \t]*(?P<line>\S[^\n]*)$")
+# A label before a sentence: "RESULTS We found ...".
 _LABELS = re.compile(r"(?m)(?:^|(?<=[.!?] ))(?:[A-Z]{5,}(?: [A-Z]{2,}){0,4}(?=:| [A-Z])|[A-ZÀ-Þ][\w ]{3,40}(?=:\s))")
 # What begins another section: marked, numbered, in capitals, or called as such are.
 _OTHER = re.compile(
@@ -148,18 +151,40 @@ _OTHER = re.compile(
     r"|Annexe|Remerciements|Anexo|Referencias|Allegat)"
 )
 _LETTER = re.compile(r"[^\W\d_]")
+_LEADER = re.compile(r"(?:\.[ .]*\.|…)[ .]*\d*\Z|\|")  # of a table of contents; or it is the row of a table
+_AT_END = re.compile(r"\s\d{1,4}\Z")
+_WORD = re.compile(r"\w+[\s,;:'’-]")  # no "a)" or "ii."
+_NUMBER = re.compile(r"(?P<above>(?:\d{1,4}\.){0,5})(?P<last>\d{1,4})[.)]?\s")
 
 
 def _headings(text: str) -> Iterator[tuple[int, int]]:
-    """Places of lines and labels that may be headings, in their order."""
-    found = [match.span("line") for match in _LINES.finditer(text) if _may_be_heading(match["line"].strip())]
+    """Places of short lines and of labels that may be headings, in their order."""
+    lines = [match.span("line") for match in _LINES.finditer(text)]
+    found = set()
+    for number, (start, end) in enumerate(lines):
+        line = text[start:end].strip()
+        if len(line) > LONGEST or not _may_be_heading(line):
+            continue
+        around = (*lines[max(0, number - 1) : number], *lines[number + 1 : number + 2])
+        beside = [text[slice(*each)].strip() for each in around]
+        goes_on = text[end + 1 : end + 2].islower() and _WORD.match(text, end + 1)  # a line of a paragraph
+        if not goes_on and not any(_are_listed(line, other) for other in beside):
+            found.add((start, end))
     labels = [match.span() for match in _LABELS.finditer(text) if match[0].isupper() or _may_be_heading(match[0])]
     yield from sorted({*found, *labels})
 
 
+def _are_listed(line: str, beside: str) -> bool:
+    """Whether two lines are entries of a list: of a table of contents, or the steps of something."""
+    if _AT_END.search(line) and _AT_END.search(beside):
+        return True
+    one, other = _NUMBER.match(line), _NUMBER.match(beside)
+    return bool(one and other and one["above"] == other["above"] and abs(int(one["last"]) - int(other["last"])) == 1)
+
+
 def _may_be_heading(line: str) -> bool:
     letter = _LETTER.search(line)
-    if letter is None or letter[0].islower() or line.endswith((".", ",", ";")):
+    if letter is None or letter[0].islower() or line.endswith((".", ",", ";")) or _LEADER.search(line):
         return False
     return _OTHER.match(line) is not None or NEAR.begins(line)
 

@@ -33,32 +33,32 @@ WITH about AS (
       AND (CAST($5 AS text[]) IS NULL OR d.id = ANY($5))
     ORDER BY named DESC, d.id LIMIT 1
 ),
+{chosen}
 fused AS (
     SELECT c.version_id, c.position, 1::float AS score, NULL::float AS similarity, NULL::float AS coverage,
            NULL::bigint AS vector_rank, NULL::bigint AS keyword_rank, NULL::float AS bm25,
            CASE WHEN about.named OR $6 THEN 1::bigint END AS exact_matches
-    FROM about JOIN chunk c ON c.document_id = about.id AND c.tenant_id = $1 WHERE {chosen}
+    FROM about JOIN chunk c ON c.document_id = about.id AND c.tenant_id = $1
+    WHERE c.position IN (SELECT position FROM chosen)
 )
 """ + HITS.replace("CASE WHEN :diverse THEN c.embedding::text END", "NULL::text")
-_BEGINNING = f"c.position < {CHUNKS}"
+_BEGINNING = f"chosen AS (SELECT generate_series(0, {CHUNKS - 1}) AS position),"
 # The chunks of a section (2), or of one that is near to it (1), or the beginning (0). Where a heading stands in the
-# text, the chunk behind it belongs to the section, too.
-_OF_SECTION = f"""c.position IN (
-    SELECT position FROM (
-        SELECT position, kind, max(kind) OVER () AS best
-        FROM (
-            SELECT position, CASE WHEN is_own OR lag(is_own) OVER (ORDER BY position) THEN 2
-                                  WHEN is_near OR lag(is_near) OVER (ORDER BY position) THEN 1
-                                  WHEN position < {CHUNKS} THEN 0 END AS kind
-            FROM (
-                SELECT s.position, s.heading ~* $7 OR s.text ~* $8 OR s.text ~ $9 AS is_own,
-                       s.heading ~* $10 OR s.text ~* $11 OR s.text ~ $12 AS is_near
-                FROM chunk s WHERE s.document_id = about.id AND s.tenant_id = $1
-            ) AS looked_at
-        ) AS kinds
-    ) AS compared
-    WHERE kind = best ORDER BY position LIMIT {CHUNKS}
-)"""
+# text, the chunk behind it belongs to the section, too. Each chunk is looked at once.
+_OF_SECTION = f"""looked_at AS MATERIALIZED (
+    SELECT s.position, s.heading ~* $7 OR s.text ~* $8 OR s.text ~ $9 AS is_own,
+           s.heading ~* $10 OR s.text ~* $11 OR s.text ~ $12 AS is_near
+    FROM about JOIN chunk s ON s.document_id = about.id AND s.tenant_id = $1
+),
+kinds AS (
+    SELECT position, CASE WHEN is_own OR lag(is_own) OVER (ORDER BY position) THEN 2
+                          WHEN is_near OR lag(is_near) OVER (ORDER BY position) THEN 1
+                          WHEN position < {CHUNKS} THEN 0 END AS kind
+    FROM looked_at
+),
+chosen AS MATERIALIZED (
+    SELECT position FROM kinds WHERE kind = (SELECT max(kind) FROM kinds) ORDER BY position LIMIT {CHUNKS}
+),"""
 
 
 async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, found: "Sequence[Hit]") -> list["Hit"]:

@@ -166,7 +166,8 @@ async def test_a_build_takes_one_process_of_low_priority(committing_rt: Runtime)
         assert workers < (os.cpu_count() or 1)
 
 
-async def test_a_space_without_collections_gets_no_index(filled: Runtime) -> None:
+async def test_a_space_without_collections_gets_no_index(filled: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "WORTHWHILE", 0)
     async with filled.transaction() as session:
         await session.execute(text("UPDATE collection SET space_id = NULL"))
     assert not await vector_index.build_due(filled)

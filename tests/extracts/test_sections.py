@@ -99,6 +99,15 @@ def test_what_another_document_concludes_is_not_claimed() -> None:
     assert not told("What are the conclusions of the report on railways?")[1]
 
 
+def test_two_documents_of_one_name_are_not_taken_for_one() -> None:
+    texts = ["The towers of the coast are too weak at night.", "The boats of the harbour are too heavy for the crane."]
+    both = [Passage(n, "report.md", f"# Conclusions\n\n{text}", document=f"doc_{n}") for n, text in enumerate(texts, 1)]
+    text, answers = told("What does the report conclude?", both)
+    assert answers
+    assert "towers" in text
+    assert "boats" not in text
+
+
 def test_a_passage_may_begin_within_the_section() -> None:
     behind = Passage(1, "lights.txt", "Nine towers of ten were lit on each night of the year.", "4. Results\n\nOf old:")
     assert told("What are the results?", [behind])[1]
@@ -121,3 +130,47 @@ def test_labels_in_capitals_begin_sections() -> None:
 def test_a_sentence_with_such_a_word_is_no_heading() -> None:
     text = "The results of the vote were read out in the hall.\nThe conclusions were drawn by all who stood there."
     assert not told("What are the conclusions?", [Passage(1, "vote.txt", text)])[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Contents\n1 Introduction 1\n2 Methods 4\n3 Results 9\n",
+        "Contents\n1 Introduction ..... 1\n\n3 Results ..... 9\n",
+        "Contents\n\n1. Introduction\n2. Results\n",
+        "Results | 2019 | 2020\n",
+        "Results-based budgets\n",
+        "Ergebnisse-Tafeln\n",
+        "Finding your way\n",
+        "Results of the vote were read out in the\nhall to all who stood there.",
+    ],
+)
+def test_what_only_looks_like_a_heading_begins_no_section(text: str) -> None:
+    text += "\nThe towers of the coast were looked at in the spring."
+    said, answers = told("What are the main findings?", [Passage(1, "towers.txt", text)])
+    assert said
+    assert not answers
+
+
+def test_a_number_without_end_is_no_number_of_a_heading() -> None:
+    text = f"Results 1\n\n{'1' * 5000} {'2' * 5000}.{'3' * 5000} lamps\n\nNine towers of ten were lit on each night."
+    assert "Nine towers" in told("What are the main findings?", [Passage(1, "towers.txt", text)])[0]
+
+
+@pytest.mark.parametrize("heading", ["Finding 2", "Finding:", "Key results", "Ergebnisse", "4.2 RESULTS OF THE SURVEY"])
+@pytest.mark.parametrize("behind", ["\n\n", "\n", "\na) ", "\nii. "])
+def test_what_is_a_heading_begins_one(heading: str, behind: str) -> None:
+    text = f"{heading}{behind}Nine towers of ten were lit on each night of the year."
+    assert told("What are the main findings?", [Passage(1, "towers.txt", text)])[1]
+
+
+@pytest.mark.parametrize("mark", ["-", "1."])
+def test_a_list_directly_under_the_heading_is_the_answer(mark: str) -> None:
+    items = ["Buy a second lamp", "Store dry wood", "Give each keeper a whistle"]
+    marks = [mark if mark == "-" else f"{number}." for number in (1, 2, 3)]
+    lines = "\n".join(f"{one} {item}" for one, item in zip(marks, items, strict=True))
+    text = f"# Lights\n\nOf all lights.\n\n## Recommendations\n\n{lines}\n\n## References\n\nA list of the lights."
+    said, answers = told("What does the report recommend?", [Passage(1, "lights.md > Lights", text)])
+    assert answers
+    assert all(item in said for item in items)
+    assert "A list" not in said

@@ -146,6 +146,71 @@ def test_an_endless_word_is_read_a_few_times_however_long_it_is(
     assert much < 4.4 * once
 
 
+def test_bytes_are_bounded_for_wide_characters() -> None:
+    page = one_section("😀" * 30_000)
+    chunks = split(page, size=8000, overlap=400)
+    check(page, chunks, 8000)
+    assert max(len(chunk.text.encode()) for chunk in chunks) > MAX_CHUNK_BYTES // 2
+
+
+def test_embedding_text_names_the_place() -> None:
+    chunk = TextChunk(1, 0, 4, ("Handbook", "Lens"), "text")
+    assert embedding_text("handbook.pdf", chunk) == "handbook.pdf > Handbook > Lens\n\ntext"
+    assert embedding_text("Handbook", chunk) == "Handbook > Lens\n\ntext"
+    assert embedding_text("", TextChunk(1, 0, 4, (), "text")) == "text"
+
+
+# -- in tokens -----------------------------------------------------------------------------------------------
+
+
+def by_bytes(text: str) -> int:
+    return len(text.encode()) // 4 + 1
+
+
+def by_words(text: str) -> int:
+    return 2 + sum(-(-len(word) // 6) for word in text.split())
+
+
+@pytest.mark.parametrize("count_tokens", [by_bytes, by_words])
+@pytest.mark.parametrize("seed", range(30))
+def test_chunks_of_tokens_are_as_long_as_was_said(seed: int, count_tokens: Callable[[str], int]) -> None:
+    rng = random.Random(seed)
+    words = rng.sample(WORDS, k=rng.randint(1, len(WORDS)))
+    page = one_section("".join(rng.choice(words) + rng.choice(GAPS) for _ in range(rng.randint(0, 600))))
+    size = rng.choice([25, 100, 400, 2000])
+    chunks = split(page, size=size, overlap=rng.choice([0, size // 5]), count_tokens=count_tokens)
+    check(page, chunks, MAX_CHUNK_BYTES)
+    assert [chunk.text for chunk in chunks if count_tokens(chunk.text) > size] == []
+
+
+def test_chunks_of_tokens_are_filled_and_overlap() -> None:
+    page = one_section(" ".join(f"Sentence number {number} tells of the lamp." for number in range(200)))
+    chunks = split(page, size=100, overlap=20, count_tokens=by_words)
+    lengths = [by_words(chunk.text) for chunk in chunks[:-1]]
+    assert 40 <= min(lengths) <= max(lengths) <= 100
+    for left, right in pairwise(chunks):
+        shared = page.text[right.char_start : left.char_end]
+        assert 0 < by_words(shared) <= 20
+
+
+# -- by headings ---------------------------------------------------------------------------------------------
+
+
+def test_by_headings_no_chunk_spans_two_of_them() -> None:
+    text = "One.\n\nTwo.\n\nThree.\n\nFour."
+    starts = [0, text.index("Two"), text.index("Three"), text.index("Four"), len(text)]
+    paths = [("A",), ("A",), ("A", "B"), ("C",)]
+    sections = [Section(start, end, path) for (start, end), path in zip(pairwise(starts), paths, strict=True)]
+    page = ParsedPage(1, text, sections)
+    assert [chunk.text for chunk in split(page, size=1000, overlap=150)] != ["One.\n\nTwo.", "Three.", "Four."]
+    chunks = split(page, size=1000, overlap=150, by_headings=True)
+    assert [(chunk.heading, chunk.text) for chunk in chunks] == [
+        (("A",), "One.\n\nTwo."),
+        (("A", "B"), "Three."),
+        (("C",), "Four."),
+    ]
+
+
 @pytest.mark.parametrize(
     "text", [" ", "\n", "a\n", "ab, ", "word ", "a lamp is lit. ", "0", "x9z", "漢字", "\u00a0"], ids=repr
 )

@@ -1,7 +1,9 @@
 """The beginning of the document that a question is about."""
 
 import pytest
+from sqlalchemy import func, select, text
 
+from footnote.models import Chunk
 from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
 from tests import driving
@@ -72,3 +74,20 @@ async def test_a_document_without_the_section_begins_with_its_beginning(rt: Runt
 async def test_a_document_that_is_not_named_is_no_match_to_the_letter(rt: Runtime, stored: str) -> None:
     [hit, *_] = await first(rt, stored, "What does the report conclude?")
     assert hit.exact_matches is None
+
+
+async def test_each_chunk_is_looked_at_once_for_a_section(rt: Runtime, stored: str) -> None:
+    async def rows_read(question: str) -> int:
+        """Of chunks and their index entries, in the transaction of the test."""
+        counted = "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE relname ~ '^(ix|pk)?_?chunk'"
+        async with rt.transaction() as session:
+            before = await session.scalar(text(counted))
+        await first(rt, stored, question)
+        async with rt.transaction() as session:
+            return int(await session.scalar(text(counted)) - before)
+
+    async with rt.transaction() as session:
+        chunks = (await session.scalars(select(func.count()).select_from(Chunk))).one()
+    await rows_read("What is stores.txt about?")  # the first one reads the vocabulary
+    beginning = await rows_read("What is stores.txt about?")
+    assert await rows_read("What does stores.txt conclude?") - beginning < 6 * chunks

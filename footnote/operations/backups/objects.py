@@ -6,10 +6,11 @@ Only uploaded bytes: parts of a chunk step and pictures of pages are made again 
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from footnote.documents.objects import Uploaded
 from footnote.errors import DocumentRejected, Invalid
@@ -42,24 +43,29 @@ class Copied:
     """The checksums of the files, and the owners of objects that are nowhere as they were uploaded."""
 
     checksums: dict[str, str] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
+    damaged: set[str] = field(default_factory=set)
 
 
-Uploads = Callable[[Sequence[str]], Awaitable[Mapping[str, Uploaded]]]
+class Uploads(Protocol):
+    """What the rows of the database say of objects, by their keys."""
+
+    async def of(self, keys: Sequence[str]) -> Mapping[str, Uploaded]: ...
+
+    def all(self) -> AsyncIterator[tuple[str, Uploaded]]: ...
 
 
 async def copy_all(
-    store: Store, folder: Path, earlier: Sequence[EarlierObjects], uploaded: Uploads, stored: Sequence[Path]
+    store: Store, folder: Path, earlier: Sequence[EarlierObjects], uploads: Uploads, stored: Sequence[Path]
 ) -> Copied:
-    """Everything that is in the store.
+    """Everything that is in the store, and what `earlier` has of what should be.
 
     An object that is deleted meanwhile was given up before the database was read: no row of the backup names it.
     What `earlier` has is linked if its bytes are those that were uploaded: a disk may have damaged them since. If they
     are not, the store's take their place in all folders in which they are `stored`.
     """
-    copied = Copied()
+    copied, unread = Copied(), set[str]()
     async for keys in _some(store):
-        known = await uploaded(keys)
+        known = await uploads.of(keys)
         for key in keys:
             about = known.get(key)
             damaged = await asyncio.to_thread(_linked, key, folder, earlier, about, copied.checksums)
@@ -67,10 +73,20 @@ async def copy_all(
                 continue
             fresh = await copy(store, key, folder)
             copied.checksums |= fresh
-            if about and fresh and fresh[key] != about.sha256:
-                copied.damaged.append(about.owner)
-            elif fresh:
+            if not fresh:
+                unread.add(key)
+            elif about and fresh[key] != about.sha256:
+                copied.damaged.add(about.owner)
+            else:
                 _mend(key, folder, [bad for bad, digest in damaged.items() if digest == fresh[key]], stored)
+    async for key, about in uploads.all():
+        if key in copied.checksums or (key not in unread and await store.exists(key)):  # it came meanwhile
+            continue
+        await asyncio.to_thread(_linked, key, folder, earlier, about, copied.checksums)
+        if key in copied.checksums:
+            log.warning("the store has lost an object, which the backup before has", key=key, owner=about.owner)
+        else:
+            copied.damaged.add(about.owner)
     return copied
 
 
@@ -95,10 +111,12 @@ def _linked(
     target = folder / key
     target.parent.mkdir(parents=True, exist_ok=True)
     for each in (each for each in earlier if key in each.checksums):
-        digest = each.checksums[key]
+        digest, path = each.checksums[key], each.folder / key
+        if path.is_symlink():  # what it leads to is in no backup
+            continue
         with suppress(OSError):  # a disk without links, or with too many of one file: it is read again
-            os.link(each.folder / key, target)
-            damaged[each.folder / key] = digest
+            os.link(path, target)
+            damaged[path] = digest
             if checksums.sha256(target) == digest and (about is None or about.sha256 == digest):
                 linked[key] = digest
                 return {}
@@ -119,14 +137,14 @@ def _mend(key: str, folder: Path, damaged: Iterable[Path], stored: Iterable[Path
 
 
 async def copy(store: Store, key: str, folder: Path) -> dict[str, str]:
-    """One object, on the disk when this returns, and its sum; nothing if it is not there any more."""
+    """One object, on the disk when this returns, and its sum; nothing if it is not there any more, or unreadable."""
     target = folder / key
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     part = target.with_name(target.name + UNFINISHED)
     with part.open("wb") as file:
         try:
-            async for data in store.read(key):
+            async for data in _pieces(store, key):
                 digest.update(data)
                 await asyncio.to_thread(file.write, data)
             file.flush()
@@ -139,6 +157,17 @@ async def copy(store: Store, key: str, folder: Path) -> dict[str, str]:
             raise
     part.rename(target)
     return {key: digest.hexdigest()}
+
+
+async def _pieces(store: Store, key: str) -> AsyncIterator[bytes]:
+    """Raises DocumentRejected for an object that is not there, or that a disk cannot read though the store works."""
+    try:
+        async for data in store.read(key):
+            yield data
+    except OSError as error:
+        await store.check()
+        log.error("an object cannot be read", key=key, error=error.strerror)
+        raise DocumentRejected("object_missing") from error
 
 
 async def put_back(store: Store, folder: Path) -> int:

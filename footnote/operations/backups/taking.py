@@ -3,14 +3,15 @@
 import asyncio
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from footnote import __version__
 from footnote.database.engine import connect
-from footnote.documents.objects import Uploaded, uploaded_as
+from footnote.documents.objects import Uploaded, uploaded_after, uploaded_as
 from footnote.local_stack.postgres import Postgres
 from footnote.operations.backups import checksums, folders, objects, questions, record, tools
 from footnote.operations.backups.folders import API_KEY, DATABASE, Backup, Manifest
@@ -54,7 +55,7 @@ async def _made(rt: Runtime, server: Postgres | None, directory: Path, grace: ti
                 "kind": kind,
                 "footnote": __version__,
                 "questions": asked,
-                "damaged": copied.damaged,
+                "damaged": sorted(copied.damaged),
                 **facts,
             }
             manifest = Manifest(**about, started_at=run.started_at, finished_at=datetime.now(UTC))
@@ -107,11 +108,27 @@ async def _objects(rt: Runtime, directory: Path, folder: Path) -> Copied:
     archives = sorted((directory / folders.WAL).glob("*"))
     earlier = [EarlierObjects.of(each) for each in (*made[-1:], *archives)]
 
-    async def uploaded(keys: Sequence[str]) -> dict[str, Uploaded]:
-        async with rt.transaction() as session:
+    return await objects.copy_all(rt.store, folder, earlier, _Uploads(rt), [*made, *archives])
+
+
+@dataclass(frozen=True)
+class _Uploads:
+    """What the rows say of objects, a transaction for each look: a long one would hold back VACUUM."""
+
+    rt: Runtime
+
+    async def of(self, keys: Sequence[str]) -> Mapping[str, Uploaded]:
+        async with self.rt.transaction() as session:
             return await uploaded_as(session, keys)
 
-    return await objects.copy_all(rt.store, folder, earlier, uploaded, [*made, *archives])
+    async def all(self) -> AsyncIterator[tuple[str, Uploaded]]:
+        last: str | None = ""
+        while last is not None:
+            async with self.rt.transaction() as session:
+                found = await uploaded_after(session, last, objects.BATCH)
+            for each in found.items():
+                yield each
+            last = next(reversed(found), None)
 
 
 def _seal(folder: Path, copied: dict[str, str]) -> int:

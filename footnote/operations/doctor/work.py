@@ -1,12 +1,11 @@
 """Jobs, webhooks, tenants, backups: what should go on and does not."""
 
-import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from footnote.errors import Conflict
 from footnote.jobs import workers
-from footnote.operations.backups import folders
+from footnote.operations.backups import record
 from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.runtime import Runtime
 
@@ -77,10 +76,7 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
     async with rt.autocommit() as connection:
         last: Any = await connection.fetchrow(_BACKUPS)
         slot: Any = await connection.fetchrow(_SLOT)
-    found = [_last_backup(rt, last)]
-    if damaged := await asyncio.to_thread(_damaged, rt.settings.backup_dir):
-        said = f"the bytes of {len(damaged)} uploads are not what they were: {', '.join(damaged[:5])}"
-        found.append(broken("files in the backup", said, "Upload them again, and look at the disk of the store."))
+    found = [_last_backup(rt, last), *await _in_folder(rt)]
     if slot and not slot["active"]:
         remedy = "Start `footnote backup --wal`, or run `SELECT pg_drop_replication_slot('footnote_backup');`."
         said = f"none is stored; {size(slot['held'] or 0)} of the log wait for it ({slot['wal_status']})"
@@ -90,10 +86,19 @@ async def backups(rt: Runtime) -> Iterable[Diagnosis]:
     return found
 
 
-def _damaged(directory: Path | None) -> list[str]:
-    """What the newest backup names, where this machine has the folder."""
-    made = folders.backups(directory)[-1:] if directory else []
-    return [owner for each in made for owner in each.manifest.damaged]
+async def _in_folder(rt: Runtime) -> list[Diagnosis]:
+    """What is wrong in the folder of the backups, where this machine has it."""
+    if rt.settings.backup_dir is None:
+        return []
+    try:
+        newest = (await record.ours(rt, rt.settings.backup_dir))[-1:]
+    except Conflict as conflict:
+        remedy = "Set FOOTNOTE_BACKUP_DIR to a folder that this installation alone uses."
+        return [broken("folder of the backups", conflict.message, remedy)]
+    damaged = [owner for each in newest for owner in each.manifest.damaged]
+    said = f"the bytes of {len(damaged)} uploads are damaged or missing: {', '.join(damaged[:5])}"
+    remedy = "Delete them and upload them again; look at the disk of the store."
+    return [broken("files in the backup", said, remedy)] if damaged else []
 
 
 def _last_backup(rt: Runtime, last: Any) -> Diagnosis:

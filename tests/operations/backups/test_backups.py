@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -16,7 +17,7 @@ from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
-from footnote.operations.backups import archive, checksums, folders, objects, record
+from footnote.operations.backups import archive, checksums, folders, objects, record, tools
 from footnote.operations.backups.folders import Backup
 from footnote.operations.backups.following import Following, follow
 from footnote.operations.backups.restoring import restore
@@ -167,6 +168,56 @@ async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where
     checksums.verify_complete(first.folder)
 
 
+async def test_what_the_store_has_lost_is_linked_and_named_where_no_backup_has_it(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    whole = ((await back_up(rt.settings, tmp_path / "earlier")).folder / key).read_bytes()
+    await rt.store.delete(key)
+    second = await another(rt, tmp_path / "earlier")
+    assert ((second.folder / key).read_bytes(), second.manifest.damaged) == (whole, [])
+    checksums.verify_complete(second.folder)
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id]
+    assert await driving.ready(rt, tenant, paragraphs(2)) == document_id
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id], "the same bytes are not stored again"
+    await deletion.remove(rt.for_tenant(tenant), document_id)
+    await driving.ready(rt, tenant, paragraphs(2))
+    assert (await another(rt, tmp_path / "b")).manifest.damaged == []
+
+
+async def test_what_the_disk_of_the_store_cannot_read_is_named_and_all_else_is_in_the_backup(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    lost = await driving.ready(rt, tenant, paragraphs(2, "lens"))
+    (unreadable,) = await stored(rt)
+    await driving.ready(rt, tenant, paragraphs(2, "wick"))
+    (other,) = await stored(rt) - {unreadable}
+    path = Path(unquote(urlsplit(rt.settings.storage_location).path)) / unreadable
+    path.unlink()
+    path.symlink_to(path)  # to open it is an error of the system, not FileNotFoundError
+    made = await back_up(rt.settings, tmp_path)
+    assert made.manifest.damaged == [lost]
+    assert (made.folder / other).is_file()
+    checksums.verify_complete(made.folder)
+
+
+async def test_a_symbolic_link_in_a_backup_is_not_carried_on(
+    committing_rt: Runtime, tenant: str, tmp_path: Path
+) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    (key,) = await stored(rt)
+    path = (await back_up(rt.settings, tmp_path)).folder / key
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    copied = (await another(rt, tmp_path)).folder / key
+    assert copied.is_file()
+    assert not copied.is_symlink()
+
+
 # -- whose backups -------------------------------------------------------------------------------------------
 
 
@@ -184,6 +235,8 @@ async def test_backups_of_another_installation_are_left_alone(
     assert list(tmp_path.glob(f"*{folders.PART}")) == []
     with pytest.raises(Conflict, match="another installation"):
         await record.ours(rt, tmp_path)
+    beside = replace(rt, settings=rt.settings.model_copy(update={"backup_dir": tmp_path}))
+    assert [each.about for each in await work.backups(beside) if each.state == "broken"] == ["folder of the backups"]
     await rt.execute(text("UPDATE backup SET id = rtrim(id, 'x')"))
     assert await record.ours(rt, tmp_path) == [ours]
 
@@ -216,13 +269,13 @@ async def test_an_installation_knows_its_backups_however_old(committing_rt: Runt
     assert await record.ours(rt, tmp_path) == [mine], "the row of the other one is forgotten"
 
 
-async def test_one_process_at_a_time_follows_into_a_folder(tmp_path: Path) -> None:
-    with (
-        folders.alone(tmp_path, "following.lock"),
-        pytest.raises(Conflict, match="stores the log in"),
-        folders.alone(tmp_path, "following.lock", "Another stores the log in"),
-    ):
-        pass
+async def test_one_process_at_a_time_follows_into_a_folder(
+    committing_rt: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "embedded", lambda _: Postgres.within(tmp_path))
+    with folders.alone(tmp_path, "following.lock"), pytest.raises(Conflict, match="stores the log in"):
+        async with asyncio.timeout(60):
+            await follow(committing_rt.settings, tmp_path)
 
 
 # -- a whole backup ------------------------------------------------------------------------------------------
