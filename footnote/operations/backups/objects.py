@@ -6,6 +6,7 @@ Only uploaded bytes: parts of a chunk step and pictures of pages are made again 
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Protocol
 from footnote.documents.objects import Uploaded
 from footnote.errors import DocumentRejected, Invalid
 from footnote.operations.backups import checksums
-from footnote.operations.backups.folders import OBJECTS
+from footnote.operations.backups.folders import OBJECTS, sync
 from footnote.storage import UNFINISHED, Store, writing
 from footnote.telemetry import log
 
@@ -114,14 +115,25 @@ def _linked(
         digest, path = each.checksums[key], each.folder / key
         if path.is_symlink():  # what it leads to is in no backup
             continue
-        with suppress(OSError):  # a disk without links, or with too many of one file: it is read again
-            os.link(path, target)
-            damaged[path] = digest
+        with suppress(OSError):  # one that a disk cannot read counts as damaged
+            if _put(path, target):
+                damaged[path] = digest
             if checksums.sha256(target) == digest and (about is None or about.sha256 == digest):
                 linked[key] = digest
                 return {}
-        target.unlink(missing_ok=True)  # a disk that cannot read it counts as well
+        target.unlink(missing_ok=True)
     return damaged
+
+
+def _put(path: Path, target: Path) -> bool:
+    """Whether the file is linked; it is copied on a disk without links, or with too many of one file."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+        sync(target)
+        return False
+    return True
 
 
 def _mend(key: str, folder: Path, damaged: Iterable[Path], stored: Iterable[Path]) -> None:

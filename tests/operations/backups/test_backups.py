@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -18,29 +17,19 @@ from footnote.errors import Conflict, Invalid
 from footnote.local_stack.postgres import Postgres, started
 from footnote.models import BackupRun, WebhookDelivery
 from footnote.operations.backups import archive, checksums, folders, objects, record, tools
-from footnote.operations.backups.folders import Backup
 from footnote.operations.backups.following import Following, follow
 from footnote.operations.backups.restoring import restore
 from footnote.operations.backups.taking import back_up
 from footnote.operations.doctor import work
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.storage import writing
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.driving import paragraphs
+from tests.operations.backups.making import another, stored
 
 pytestmark = pytest.mark.anyio
 GRACE = timedelta(hours=1)
-
-
-@pytest.fixture
-async def tenant(committing_rt: Runtime) -> str:
-    return await driving.new_tenant(committing_rt)
-
-
-async def stored(rt: Runtime) -> set[str]:
-    return {key async for key in rt.store.keys("objects")}
 
 
 async def until(rt: Runtime) -> datetime:
@@ -98,124 +87,6 @@ async def test_a_run_that_failed_holds_nothing(committing_rt: Runtime) -> None:
         async with record.running(committing_rt, "base", GRACE):
             raise OSError("full")
     assert not await _runs(committing_rt)
-
-
-# -- objects of earlier backups ------------------------------------------------------------------------------
-
-
-async def inode_of(backup: Backup, key: str) -> int:
-    return (await asyncio.to_thread((backup.folder / key).stat)).st_ino
-
-
-async def another(rt: Runtime, directory: Path) -> Backup:
-    await asyncio.sleep(1.1)  # they are named by the second
-    return await back_up(rt.settings, directory)
-
-
-async def test_objects_of_the_backup_before_are_linked(committing_rt: Runtime, tenant: str, tmp_path: Path) -> None:
-    rt = committing_rt
-    await driving.ready(rt, tenant, paragraphs(2))
-    (key,) = await stored(rt)
-    first = await back_up(rt.settings, tmp_path)
-    assert await inode_of(await another(rt, tmp_path), key) == await inode_of(first, key)
-
-
-async def test_what_a_disk_has_damaged_is_read_again_and_all_backups_are_whole(
-    committing_rt: Runtime, tenant: str, tmp_path: Path
-) -> None:
-    rt = committing_rt
-    await driving.ready(rt, tenant, paragraphs(2))
-    (key,) = await stored(rt)
-    first = await back_up(rt.settings, tmp_path)
-    second = await another(rt, tmp_path)
-    assert await inode_of(second, key) == await inode_of(first, key)
-    whole = (first.folder / key).read_bytes()
-    (first.folder / key).write_bytes(b"another" + whole[7:])
-    with pytest.raises(Invalid, match="damaged"):
-        checksums.verify_complete(second.folder)
-    third = await another(rt, tmp_path)
-    assert third.manifest.damaged == []
-    for each in (first, second, third):
-        checksums.verify_complete(each.folder)
-        assert (each.folder / key).read_bytes() == whole
-
-
-async def test_what_the_store_has_damaged_is_linked_from_a_backup_and_told_where_there_is_none(
-    committing_rt: Runtime, tenant: str, tmp_path: Path
-) -> None:
-    """And it is not carried on: when the store is right again, so is the next backup."""
-    rt = committing_rt
-    document_id = await driving.ready(rt, tenant, paragraphs(2))
-    (key,) = await stored(rt)
-    before = await back_up(rt.settings, tmp_path / "earlier")
-    whole = (before.folder / key).read_bytes()
-    async with writing(rt.store, key) as out:
-        await out.write(b"another" + whole[7:])
-    assert ((await another(rt, tmp_path / "earlier")).folder / key).read_bytes() == whole
-    first = await another(rt, tmp_path / "b")
-    second = await another(rt, tmp_path / "b")
-    for each in (first, second):
-        assert each.manifest.damaged == [document_id]
-        checksums.verify_complete(each.folder)
-    beside = rt.settings.model_copy(update={"backup_dir": tmp_path / "b"})
-    (told,) = [each for each in await work.backups(replace(rt, settings=beside)) if each.about == "files in the backup"]
-    assert document_id in told.found
-    async with writing(rt.store, key) as out:
-        await out.write(whole)
-    third = await another(rt, tmp_path / "b")
-    assert third.manifest.damaged == []
-    assert (third.folder / key).read_bytes() == whole
-    checksums.verify_complete(first.folder)
-
-
-async def test_what_the_store_has_lost_is_linked_and_named_where_no_backup_has_it(
-    committing_rt: Runtime, tenant: str, tmp_path: Path
-) -> None:
-    rt = committing_rt
-    document_id = await driving.ready(rt, tenant, paragraphs(2))
-    (key,) = await stored(rt)
-    whole = ((await back_up(rt.settings, tmp_path / "earlier")).folder / key).read_bytes()
-    await rt.store.delete(key)
-    second = await another(rt, tmp_path / "earlier")
-    assert ((second.folder / key).read_bytes(), second.manifest.damaged) == (whole, [])
-    checksums.verify_complete(second.folder)
-    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id]
-    assert await driving.ready(rt, tenant, paragraphs(2)) == document_id
-    assert (await another(rt, tmp_path / "b")).manifest.damaged == [document_id], "the same bytes are not stored again"
-    await deletion.remove(rt.for_tenant(tenant), document_id)
-    await driving.ready(rt, tenant, paragraphs(2))
-    assert (await another(rt, tmp_path / "b")).manifest.damaged == []
-
-
-async def test_what_the_disk_of_the_store_cannot_read_is_named_and_all_else_is_in_the_backup(
-    committing_rt: Runtime, tenant: str, tmp_path: Path
-) -> None:
-    rt = committing_rt
-    lost = await driving.ready(rt, tenant, paragraphs(2, "lens"))
-    (unreadable,) = await stored(rt)
-    await driving.ready(rt, tenant, paragraphs(2, "wick"))
-    (other,) = await stored(rt) - {unreadable}
-    path = Path(unquote(urlsplit(rt.settings.storage_location).path)) / unreadable
-    path.unlink()
-    path.symlink_to(path)  # to open it is an error of the system, not FileNotFoundError
-    made = await back_up(rt.settings, tmp_path)
-    assert made.manifest.damaged == [lost]
-    assert (made.folder / other).is_file()
-    checksums.verify_complete(made.folder)
-
-
-async def test_a_symbolic_link_in_a_backup_is_not_carried_on(
-    committing_rt: Runtime, tenant: str, tmp_path: Path
-) -> None:
-    rt = committing_rt
-    await driving.ready(rt, tenant, paragraphs(2))
-    (key,) = await stored(rt)
-    path = (await back_up(rt.settings, tmp_path)).folder / key
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    copied = (await another(rt, tmp_path)).folder / key
-    assert copied.is_file()
-    assert not copied.is_symlink()
 
 
 # -- whose backups -------------------------------------------------------------------------------------------
