@@ -300,7 +300,7 @@ async def test_a_chain_that_died_with_its_step_done_is_sent_anew(rt: Runtime, jo
     assert await take(rt) == [(job_id, "embed")]
 
 
-async def test_two_reapers_do_not_take_the_same_job(committing_rt: Runtime) -> None:
+async def test_two_processes_do_not_requeue_the_same_job(committing_rt: Runtime) -> None:
     tenant = await driving.new_tenant(committing_rt)
     job_id = (await driving.accept(committing_rt, tenant, "Some text.")).details.job.id
     await claim(committing_rt, job_id)
