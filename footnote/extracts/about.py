@@ -19,6 +19,7 @@ SENTENCES = 3
 FEWEST_WORDS = 6
 LATER = 0.06  # what each sentence before one takes away
 
+_IN_NAMES, _SUFFIX = re.compile(r"[_.\-]+"), re.compile(r"\.[a-z]\w{1,4}\Z")
 # Headings of what says it in short.
 _IN_SHORT = re.compile(
     r"\b(?:abstract|summary|overview|introduction|description|purpose|name|outline|scope|zusammenfassung|einleitung"
@@ -73,12 +74,22 @@ def of_section(passages: Sequence[Passage], wanted: AskedSection, asked: frozens
     all the words of the question that tell which document is meant.
     """
     own = _of_first_document(passages)
-    name = re.sub(r"[_.\-]+", " ", own[0].title.partition(" > ")[0])
-    held = meaning(name).union(*(meaning(f"{each.title}\n{each.text}") for each in own))
     for section in (wanted, NEAR):
         if found := _in_section(own, section):
-            return found, section is wanted and asked - GENERIC <= held
+            return found, section is wanted and is_meant(passages, asked)
     return summary(passages), False
+
+
+def is_meant(passages: Sequence[Passage], asked: frozenset[str]) -> bool:
+    """Whether the document of the first passage has all the words of the question that tell which one is meant."""
+    own = _of_first_document(passages)
+    held = _parts(own[0].title).union(*(meaning(f"{each.title}\n{each.text}") for each in own))
+    return all(word in held or _parts(_SUFFIX.sub("", word)) <= held for word in asked - GENERIC)
+
+
+def _parts(name: str) -> frozenset[str]:
+    """The words of the name of a file, or of what may be one."""
+    return meaning(_IN_NAMES.sub(" ", name))
 
 
 def _in_section(passages: Sequence[Passage], section: AskedSection) -> list[Extract]:

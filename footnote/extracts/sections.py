@@ -30,8 +30,10 @@ _NUMBERED = r"[\W\d_]*(?:[ivx]+\.\s+)?"
 # Words for a document, and for what is asked of one.
 GENERIC = STOP | frozenset(
     stems(
-        "about document documents file files text report paper article book presentation slides page summary summarize "
-        "summarise overview content contents study audit review authors conclude conclusion conclusions recommend "
+        "about kind sort type give overview document documents file files text report paper article book presentation "
+        "slides page summary summarize summarise content contents study audit review authors evaluation survey inquiry "
+        "investigation team committee commission panel board researchers auditors inspectors conclude conclusion "
+        "conclusions recommend "
         "recommendations recommendation find found finding findings result results main key major important principal "
         "dokument datei worum geht bericht studie fazit ergebnis ergebnisse empfehlungen fichier rapport étude "
         "documento archivo informe estudio"
@@ -51,7 +53,7 @@ _VERBS = {
 }
 _TEXT = (
     r"(?:\w+ ){0,4}(?:l['’])?(?:report|paper|study|document|article|audit|review|evaluation|survey|text|file|thesis"
-    r"|book|analysis|presentation|authors?|bericht\w*|studie|dokument\w*|artikels?|autor(?:en|es|i)?|rapport|étude|auteurs?"
+    r"|book|analysis|presentation|inquiry|investigation|team|committee|commission|panel|board|researchers|auditors|inspectors|authors?|bericht\w*|studie|dokument\w*|artikels?|autor(?:en|es|i)?|rapport|étude|auteurs?"
     r"|informe|estudio|documento|artículo|autores|relazione|rapporto|studio|articolo|it|they|\S+\.[a-z]\w{1,4})"
     r"(?: (?:on|about|of|by|über|zu|von|sur|sobre|su) [^?]{1,60}?)?"
 )

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from footnote.retrieval import Hit, Query
 
 CHUNKS = 5  # of the beginning
+LOOKED_THROUGH = 2000  # chunks, at most, for the documents that have a section
+MOST_WORDS = 6  # of a question, that are looked for in names of files
 MOST_NAMES = 5  # of files in a question
 
 _FILE_NAME = re.compile(r"[\w][\w.()+~-]{0,200}\.[A-Za-z]\w{1,5}\b")
+_WORD = re.compile(r"[^\W_]{3,}")
 _IN_NAMES = re.compile(r"[_.\-\s]+")
 # Of a file that is named to the letter, or else of a document that was found.
 _OPENING = """
@@ -42,6 +45,23 @@ fused AS (
     WHERE c.position IN (SELECT position FROM chosen)
 )
 """ + HITS.replace("CASE WHEN :diverse THEN c.embedding::text END", "NULL::text")
+# The documents whose names have all the words, of those whose pieces have them.
+_CALLED = """
+SELECT id AS document_id FROM document
+WHERE tenant_id = $1 AND collection_id = ANY($2) AND (CAST($3 AS text[]) IS NULL OR id = ANY($3))
+  AND active_version_id IS NOT NULL
+  AND name_parts(tenant_id, filename, external_id)
+      @@ (SELECT string_agg(CAST(name_part($1, word) AS text), ' & ')::tsquery FROM unnest(CAST($4 AS text[])) AS word)
+  AND filename ILIKE ALL (SELECT '%' || word || '%' FROM unnest(CAST($4 AS text[])) AS word)
+LIMIT 2
+"""
+# The documents that have such a section: if it is one alone, "the report" means that one.
+_HOLDERS = """
+SELECT DISTINCT document_id FROM chunk
+WHERE tenant_id = $1 AND collection_id = ANY($2) AND (CAST($3 AS text[]) IS NULL OR document_id = ANY($3))
+  AND (heading ~* $4 OR text ~* $5)
+LIMIT 2
+"""
 _BEGINNING = f"chosen AS (SELECT generate_series(0, {CHUNKS - 1}) AS position),"
 # The chunks of a section (2), or of one that is near to it (1), or the beginning (0). Where a heading stands in the
 # text, the chunk behind it belongs to the section, too. Each chunk is looked at once.
@@ -72,9 +92,12 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
     collections = [each.id for each in place.filled]
     documents = None if query.document_ids is None else list(query.document_ids)
     section, own = understood(query.text).section, _words(query.text) - GENERIC
-    only = place.searched.documents == 1 and not own
-    is_named = only or (section is not None and bool(own) and _is_named(own, nearest, found))
-    parameters = (collections, names, nearest, documents, is_named)
+    is_named = (place.searched.documents == 1 and not own) or (bool(own) and _is_named(own, nearest, found))
+    is_sure = is_named and (section is not None or not own)
+    if query.filter is None and not is_named and not names:
+        meant = await _only_one(session, query.text, own, section, place, documents)
+        is_sure, nearest = meant is not None, meant or nearest
+    parameters = (collections, names, nearest, documents, is_sure)
     chosen, patterns = _BEGINNING, tuple[str, ...]()
     if section is not None:
         chosen, patterns = _OF_SECTION, (*_patterns(section), *_patterns(NEAR))
@@ -85,6 +108,27 @@ async def opening(session: AsyncSession, query: "Query", place: ResolvedScope, f
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
         for rank, row in enumerate(rows, 1)
     ]
+
+
+async def _only_one(
+    session: AsyncSession,
+    question: str,
+    own: frozenset[str],
+    section: AskedSection | None,
+    place: ResolvedScope,
+    documents: list[str] | None,
+) -> str | None:
+    """The one document that can be meant: whose file name has the question's own words, or which has the section."""
+    connection, scope = await driver(session), ([each.id for each in place.filled], documents)
+    if own:
+        words = sorted({word for word in _WORD.findall(question.lower()) if not own.isdisjoint(meaning(word))})
+        may_name = len(words) <= MOST_WORDS and own <= frozenset[str]().union(*map(meaning, words))
+        found = await connection.fetch(_CALLED, tenant_of(session), *scope, words) if may_name else []
+    elif section is not None and place.chunks <= LOOKED_THROUGH:
+        found = await connection.fetch(_HOLDERS, tenant_of(session), *scope, section.in_path, section.in_text)
+    else:
+        found = []
+    return str(found[0]["document_id"]) if len(found) == 1 else None
 
 
 def _patterns(section: AskedSection) -> tuple[str, str, str]:

@@ -1,5 +1,7 @@
 """What a document is about."""
 
+import pytest
+
 from footnote.extracts import Passage
 from footnote.extracts.choosing import choose
 
@@ -46,3 +48,17 @@ def test_a_form_is_told_by_its_cover_and_by_what_no_form_says() -> None:
     assert found[0].text.startswith("FORM 10-Q")
     assert found[0].text.endswith("BEACON CO., INC.")
     assert {each.marker for each in found[1:]} == {3}
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("What is the report about?", True),
+        ("What is harbour_lights.pdf about?", True),
+        ("Give me an overview of the harbour lights", True),
+        ("Give me an overview of the payroll", False),
+    ],
+)
+def test_another_document_than_the_one_that_is_meant_is_only_near(question: str, answers: bool) -> None:
+    passages = [Passage(1, "harbour_lights > Lights", f"{SAID} All lights of the harbour are listed here by tower.")]
+    assert choose(question, passages).answers is answers

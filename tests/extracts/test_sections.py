@@ -27,6 +27,7 @@ PASSAGES = [Passage(1, "lights.md > The Lights of the Coast", REPORT)]
         ("What did the authors of the study find?", "findings"),
         ("What does lights.md recommend?", "recommendations"),
         ("What are the main findings?", "findings"),
+        ("What did the evaluation team find?", "findings"),
         ("What are the conclusions of the report on the lights of the coast?", "conclusions"),
         ("What are the key results of the study?", "findings"),
         ("Summarize the conclusions.", "conclusions"),

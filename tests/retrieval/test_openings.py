@@ -71,8 +71,21 @@ async def test_a_document_without_the_section_begins_with_its_beginning(rt: Runt
     assert (hit.filename, hit.position) == ("siren.txt", 0)
 
 
-async def test_a_document_that_is_not_named_is_no_match_to_the_letter(rt: Runtime, stored: str) -> None:
+async def test_the_only_document_with_the_section_is_the_one_that_is_meant(rt: Runtime, stored: str) -> None:
     [hit, *_] = await first(rt, stored, "What does the report conclude?")
+    assert (hit.filename, hit.exact_matches) == ("stores.txt", 1)
+    assert "Conclusions" in hit.text
+    others = await first(
+        rt, stored, "What does the report conclude?", document_ids=[await _id(rt, stored, "siren.txt")]
+    )
+    assert {each.filename for each in others} == {"siren.txt"}
+
+
+async def test_of_several_with_the_section_none_is_certainly_meant(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    for name in ("stores.txt", "sheds.txt"):
+        await driving.ready(rt, tenant_id, f"Conclusions\n\n{name} {CONCLUDED}\n\n{book('Wood')}", name)
+    [hit, *_] = await first(rt, tenant_id, "What does the report conclude?")
     assert hit.exact_matches is None
 
 
@@ -91,3 +104,29 @@ async def test_each_chunk_is_looked_at_once_for_a_section(rt: Runtime, stored: s
     await rows_read("What is stores.txt about?")  # the first one reads the vocabulary
     beginning = await rows_read("What is stores.txt about?")
     assert await rows_read("What does stores.txt conclude?") - beginning < 6 * chunks
+
+
+async def test_a_file_is_found_by_words_of_its_name_that_its_text_does_not_have(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, "name,price\nLamp,3\nSiren,4\n", "Inventory_2024.csv")
+    await driving.ready(rt, tenant_id, book("Overview"), "other.txt")
+    [hit, *_] = await first(rt, tenant_id, "Give me an overview of the inventory")
+    assert (hit.filename, hit.exact_matches) == ("Inventory_2024.csv", 1)
+
+
+async def _id(rt: Runtime, tenant_id: str, name: str) -> str:
+    return (await first(rt, tenant_id, f"What is {name} about?"))[0].document_id
+
+
+@pytest.mark.parametrize(("question", "held"), [("What is a beacon?", "beacon"), ("Wer ist Turmwart?", "Turmwart")])
+async def test_the_word_that_asks_is_no_word_that_a_text_must_have(rt: Runtime, question: str, held: str) -> None:
+    """A short question tells no language; where texts are in several, its small words counted as missing."""
+    tenant_id = await driving.new_tenant(rt)
+    english = "The beacon is a light on the hill, and the keeper of the tower lights it when the boats are late."
+    german = "Der Turmwart ist für das Licht auf dem Hügel da, und er zündet es an, wenn die Boote nicht kommen."
+    await driving.ready(rt, tenant_id, english, "beacon.txt")
+    await driving.ready(rt, tenant_id, german, "turm.txt")
+    [hit, *_] = (await search(rt.for_tenant(tenant_id), Query(question, mode="keyword"))).hits
+    assert held in hit.text
+    assert hit.coverage is not None
+    assert hit.coverage > 0.99
