@@ -19,7 +19,7 @@ from collections.abc import Collection
 from footnote.database.driver import Written
 from footnote.retrieval.scope import Scope
 from footnote.text import searched
-from footnote.text.languages import UNSTEMMED, USUAL, configuration, detected
+from footnote.text.languages import UNSTEMMED, USUAL, asked, configuration
 
 FEW = 5000  # chunks of some documents, up to which each of their blocks is asked for each lexeme
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
@@ -40,8 +40,8 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 
 def leg(scope: Scope, question: str, languages: Collection[str]) -> str:
     """CTEs; `FOUND` selects what they found in a scope that was measured."""
-    question = searched(question)
-    asked_in = configuration(detected(question))
+    language, question = asked(searched(question))
+    asked_in = configuration(language)
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
         "languages": _spoken(languages, asked_in),

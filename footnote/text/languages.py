@@ -128,6 +128,33 @@ def detected(text: str) -> str:
     return decided(evidence(text[:LOOKED_AT]))
 
 
+# Words with which questions of one language alone begin. They tell the language of a question that is too short to
+# show it otherwise, and say nothing about its subject; Postgres takes not all of them for stop words.
+_ASKING = {
+    word: name
+    for name, listed in {
+        "english": "what who whom whose which when where why how",
+        "german": "wer wen wem wessen wie wann warum weshalb wieso wohin woher welche welcher welches welchen welchem",
+        "french": "combien quel quelle quels quelles quand pourquoi où",
+        "spanish": "cuál cuáles cuándo cuánto cuánta cuántos cuántas dónde quién quiénes cómo qué",
+        "italian": "quale quali perché quanti quante dove chi",
+        "dutch": "hoe hoeveel wanneer waar waarom welke welk",
+    }.items()
+    for word in listed.split()
+}
+_FIRST = re.compile(r"\W*([^\W\d_]+)(?=\s)")
+
+
+def asked(question: str) -> tuple[str, str]:
+    """The language of a question, empty if it is not clear, and the question without the word that it asks with."""
+    first = _FIRST.match(question)
+    name = _ASKING.get(first[1].lower(), "") if first else ""
+    language = detected(question)
+    if first is None or not name or language not in ("", name):
+        return language, question
+    return name, question[first.end() :]
+
+
 def configuration(language: str) -> str:
     """The configuration of Postgres that stems the language; empty if the language is unknown."""
     return language if language in STEMMED or not language else UNSTEMMED

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from footnote.text import languages
-from footnote.text.languages import configuration, decided, detected, evidence, stemming
+from footnote.text.languages import asked, configuration, decided, detected, evidence, stemming
 
 TEXTS = json.loads(Path(__file__).with_name("languages.json").read_text("utf-8"))
 
@@ -58,6 +58,25 @@ def test_a_document_is_stemmed_in_its_language_unless_its_collection_says_anothe
     assert stemming("auto", "") == "english"
     assert stemming("french", "german") == "french"
     assert configuration("") == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "rest"),
+    [
+        ("What is a lamp?", "english", " is a lamp?"),
+        ("Wer ist Schatzmeister?", "german", " ist Schatzmeister?"),
+        ("¿Cuánto cuesta?", "spanish", " cuesta?"),
+        ("lamp oil", "", "lamp oil"),
+        ("Why", "", "Why"),
+    ],
+)
+def test_the_word_that_a_question_asks_with_tells_its_language(question, language, rest):
+    assert asked(question) == (language, rest)
+
+
+def test_what_a_question_is_in_beyond_doubt_is_not_changed_by_its_first_word():
+    question = "Which, so sagten die Leute, ist das Wort für eine Frage, die man nicht stellt?"
+    assert asked(question) == ("german", question)
 
 
 def test_hostile_text_takes_linear_time():
