@@ -11,6 +11,13 @@ _ABBREVIATION = re.compile(
     r"|d\.h|bzw|vgl|Nr|Abb|[Ee]xt|[Tt]el|Art|Ave|Jr|Sr|Gov|Sen|Rep|Gen|Dept|z\.B|ggf|Mme|Sra|av|núm)"
     r"|(?<!-)\b[A-Z]|(?m:^)[ \t]*\d{1,3})\.$"  # nor does that of a list item's number
 )
+# Nor does that of an ordinal in German: "am 12. Mai", "im 19. Jahrhundert".
+_ORDINAL = re.compile(
+    r"(?<!\d)\d{1,2}\.\s+(?:Jan(?:uar|ner)?|Jän(?:ner)?|Feb(?:ruar)?|März|Apr(?:il)?|Mai|Juni?|Juli?|Aug(?:ust)?|Sept?(?:ember)?"
+    r"|Okt(?:ober)?|Nov(?:ember)?|Dez(?:ember)?|Jahrhundert\w*|Lebensjahr\w*)\b"
+)
+# Nor do those of abbreviations that are written apart: "e. V.", "z. B.", "i. d. R.".
+_APART = re.compile(r"(?<![\w.])(?:[a-zäöü]\.\s){1,2}[^\W\d_]\.(?=\s)")
 _END = re.compile(
     r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]"  # the marks that end a sentence
     r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)"  # a paragraph, a list item
@@ -27,12 +34,23 @@ def spans(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(text):
-        if match.group()[0] == "." and _ABBREVIATION.search(text, max(start, match.start() - 12), match.start() + 1):
+        if match.group()[0] == "." and _goes_on(text, start, match.start()):
             continue
         _add(found, text, start, match.end())
         start = match.end()
     _add(found, text, start, len(text))
     return found
+
+
+def _goes_on(text: str, start: int, stop: int) -> bool:
+    """Whether the full stop at `stop` ends no sentence, of one that begins at `start`."""
+    if _ABBREVIATION.search(text, max(start, stop - 12), stop + 1):
+        return True
+    if text[stop - 1 : stop].isdecimal():
+        return any(_ORDINAL.match(text, at) for at in range(max(start, stop - 2), stop))
+    if text[stop - 2 : stop - 1].isalnum():
+        return False
+    return any(each.start() <= stop < each.end() for each in _APART.finditer(text, max(start, stop - 7), stop + 8))
 
 
 def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
