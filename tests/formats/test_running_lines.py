@@ -7,7 +7,7 @@ import pytest
 
 from footnote.formats import ParsedPage, paginate
 from footnote.formats.pdf import pdf
-from footnote.formats.pdf._running_lines import AHEAD, Margin, mark
+from footnote.formats.pdf._running_lines import AHEAD, Margin, PageTitles, mark
 from footnote.ingest.chunking import split
 from tests.formats import drawn
 from tests.formats.drawn import Drawn, lines
@@ -112,3 +112,17 @@ def test_few_pages_are_held_however_long_the_document() -> None:
     for number, (page, running) in enumerate(mark(source())):
         assert (page, running) == (number, [f"Page {number} of 5000"])
         assert taken <= number + AHEAD + 2
+
+
+@pytest.mark.parametrize(
+    ("top", "title"),
+    [
+        (
+            "Restoration of the Harbour on the\nNorthern Coast\nThe text begins here.",
+            "Restoration of the Harbour on the Northern Coast",
+        ),
+        ("Consolidated Statements\nIn Millions\n1 2 3", "Consolidated Statements, In Millions"),
+    ],
+)
+def test_a_title_that_goes_on_in_the_next_line_is_one(top: str, title: str) -> None:
+    assert PageTitles().title(top) == title

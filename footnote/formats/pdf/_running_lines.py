@@ -242,7 +242,16 @@ class PageTitles:
                 found.append(line)
             elif found:
                 break
-        return ", ".join(found)
+        return _joined(found)
+
+
+def _joined(lines: list[str]) -> str:
+    """The title in one line: what a line leaves open goes on in the next one, other lines are titles of their own."""
+    title = ""
+    for line in lines:
+        goes_on = title.rpartition(" ")[2][:1].islower() or line[:1].islower()
+        title += f"{' ' if goes_on else ', '}{line}" if title else line
+    return title
 
 
 def _title_like(line: str) -> bool:
