@@ -50,7 +50,7 @@ class FailureOut(Out):
 
 
 class RateOut(Out):
-    """What was done in the last minute, for each second."""
+    """What was done in the last minute, for each second; of what is being embedded, since that began."""
 
     documents: float
     passages: float

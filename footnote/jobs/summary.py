@@ -47,7 +47,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Rate:
-    """What was done lately, for each second, and the seconds that the rest takes at that rate, if anything was."""
+    """What was done lately, for each second, and the seconds that the rest takes at that rate, if anything was.
+
+    Of a document that is being embedded its passages count, too: a large one alone may take an hour.
+    """
 
     documents: float
     passages: float
@@ -75,6 +78,7 @@ async def of_tenant(session: AsyncSession) -> Summary:
     failed = await connection.fetch(_FAILED, tenant, MOST_FAILED)
     cancelled = int(await connection.fetchval(_CANCELLED, tenant, MOST_FAILED) or 0)
     lately = await connection.fetchrow(_LATELY, tenant, LATELY, RATE_SECONDS)
+    embedded = await connection.fetchrow(_EMBEDDED, tenant, MOST)
     tally = await tallies.of_tenant(session, tenant)
 
     states = {state: _sum(each for each in unfinished if each["state"] == state) for state in _STATES}
@@ -90,7 +94,7 @@ async def of_tenant(session: AsyncSession) -> Summary:
         waiting=_waiting(unfinished, paused is not None),
         failed=[Failure(**each) for each in failed],
         oldest_wait_seconds=max((each["oldest"] for each in unfinished if each["state"] != "running"), default=0.0),
-        rate=_rate(lately, rest),
+        rate=_rate(lately, embedded, rest),
         paused_since=paused,
         capped=capped,
     )
@@ -125,12 +129,12 @@ def _waiting(unfinished: Sequence[Any], paused: bool) -> list[Waiting]:
     return sorted(found.values(), key=lambda each: -each.jobs)
 
 
-def _rate(lately: Any, unfinished: int) -> Rate:
-    if not lately["documents"] or not lately["seconds"]:
-        return Rate(0.0, 0.0, None)
-    documents = lately["documents"] / lately["seconds"]
-    passages = lately["passages"] / lately["seconds"]
-    return Rate(round(documents, 2), round(passages, 1), math.ceil(unfinished / documents) if unfinished else None)
+def _rate(lately: Any, embedded: Any, unfinished: int) -> Rate:
+    documents = lately["documents"] / lately["seconds"] if lately["documents"] else 0.0
+    passages = embedded["rate"] + (lately["passages"] / lately["seconds"] if lately["documents"] else 0.0)
+    times = [unfinished / documents] if documents and unfinished else []
+    times += [embedded["left"] / passages] if embedded["left"] and passages else []
+    return Rate(round(documents, 2), round(passages, 1), math.ceil(max(times)) if times else None)
 
 
 # The oldest of each state first: of these the wait is reported. An unfinished job is its document's newest one.
@@ -158,6 +162,15 @@ _CANCELLED = """
 SELECT count(*)
 FROM (SELECT * FROM job WHERE tenant_id = $1 AND state = 'cancelled' ORDER BY id DESC NULLS LAST LIMIT $2) AS cancelled
 WHERE (SELECT TRUE FROM document WHERE document.id = cancelled.document_id AND document.job_id = cancelled.id)
+"""
+# Of what is being embedded: the passages that are left, and those that were done for each second.
+_EMBEDDED = """
+SELECT CAST(coalesce(sum(job.progress_total - job.progress_done), 0) AS float) AS left,
+       CAST(coalesce(sum(job.progress_done / greatest(1, extract(epoch FROM now() - began.started_at))), 0) AS float)
+       AS rate
+FROM (SELECT * FROM job WHERE tenant_id = $1 AND state = 'running' ORDER BY id DESC NULLS LAST LIMIT $2) AS job
+JOIN job_step AS began ON began.job_id = job.id AND began.name = job.step
+WHERE job.step = 'embed' AND job.progress_total IS NOT NULL
 """
 # Older ones go first, so that those with the newest ids are the last that ended while a crowd of them is worked on.
 _LATELY = """

@@ -1,5 +1,6 @@
 """The summary of a tenant's work: what waits and why, what failed and why, at what rate it goes."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from footnote import jobs
 from footnote.database.redis_client import Shared
 from footnote.errors import RateLimited
 from footnote.jobs import scheduling, summary, workers
-from footnote.models import Document, Job
+from footnote.models import Document, Job, JobStep
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
@@ -101,6 +102,21 @@ async def test_the_rate_and_the_time_left(rt: Runtime, alice: Person, monkeypatc
     assert found["documents"]["queued"] == 2
     assert "ready" not in found["documents"] or found["documents"]["ready"] is None
     assert found["rate"]["seconds_left"] == 7, "those that were never ready are known without counting"
+
+
+async def test_a_large_document_takes_as_long_as_its_passages(rt: Runtime, alice: Person) -> None:
+    await driving.ready(rt, alice.tenant_id, "The lamp burns.")
+    await driving.accept(rt, alice.tenant_id, "A log of many years.")
+    async with rt.transaction() as session:
+        job = await session.scalar(select(Job).where(Job.state == "queued"))
+        assert job is not None
+        job.state, job.step, job.progress_done, job.progress_total = "running", "embed", 100, 10_000
+        began = datetime.now(UTC) - timedelta(seconds=50)
+        its = (JobStep.job_id == job.id) & (JobStep.name == "embed")
+        await session.execute(update(JobStep).where(its).values(started_at=began))
+    rate = (await told(alice))["rate"]
+    assert 2 <= rate["passages"] < 2.5, "two a second, and the one passage of the first document"
+    assert 3_500 < rate["seconds_left"] < 5_000
 
 
 async def test_workers_that_gave_a_sign_of_life_are_counted(rt: Runtime, alice: Person, redis_url: str) -> None:
