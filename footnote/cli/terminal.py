@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ import typer
 
 # A file name or an answer could hold escape sequences; line feed and tab are harmless.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_LONGEST = 60  # characters of a cell in a terminal
 
 
 def plain(text: str) -> str:
@@ -25,8 +28,15 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their content, so that ids stay whole in pipes and in narrow windows."""
-    cells = [list(header)] + [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    """Columns as wide as their content, so that ids stay whole in pipes and in narrow windows.
+
+    In a terminal a long name is cut, so that it does not push the columns behind it away.
+    """
+    longest = _LONGEST if sys.stdout.isatty() else None
+    cells = [list(header)]
+    for row in rows:
+        *before, last = ("" if cell is None else str(cell) for cell in row)
+        cells.append([*(one_line(cell, longest) for cell in before), one_line(last)])
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -171,7 +171,7 @@ ATTEMPTS: Columns = {
 NONE_YET = "No webhook endpoints yet: `footnote webhooks create https://...` creates one."
 WEBHOOKS = Resource(
     "webhooks",
-    "Operations",
+    "Server",
     help="Endpoints that are notified when documents are ready, and what was sent to them.",
     commands=[
         Command("create", _create, lambda made: f"{made['id']}\n{made['secret']}"),

@@ -1,9 +1,11 @@
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from footnote.cli.terminal import table
 from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem, status_reply
 
 STEPS = [
@@ -215,3 +217,17 @@ def test_jobs_that_others_hold_are_reported(stub: StubApi, footnote: Footnote) -
 def test_retry_takes_ids_or_all_and_not_both(stub: StubApi, footnote: Footnote, arguments: tuple[str, ...]) -> None:
     assert footnote("jobs", "retry", *arguments).code == 2
     assert not stub.asked
+
+
+def test_a_terminal_cuts_long_names_and_a_pipe_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, message = "very long " * 20 + "name.md", "a reason " * 20
+    table(("ID", "FILE", "STATUS"), [("doc_1", name, message)])
+    assert name in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    table(("ID", "FILE", "STATUS"), [("doc_1", name, message)])
+    shown = capsys.readouterr().out
+    assert name not in shown
+    assert "…" in shown
+    assert message.strip() in shown, "what is last pushes nothing away"
