@@ -391,6 +391,24 @@ def test_files_that_cannot_be_read_say_why(product: Product, arrive: Arrive, see
     see(visit, "refused-files")
 
 
+def test_the_same_bytes_under_two_names_are_one_document_and_both_rows_say_so(
+    product: Product, arrive: Arrive, see: See, tmp_path: Path
+) -> None:
+    visit = arrive(product.new_tenant("twice"))
+    names = ("harbour.txt", "harbour copy.txt")
+    for name in names:
+        (tmp_path / name).write_text(
+            "The harbour was dredged in the spring, and the quay was built in the autumn.\n" * 40
+        )
+    visit.page.locator("input[type=file]").first.set_input_files([tmp_path / name for name in names])
+    rows = visit.page.locator(".queue li")
+    expect(rows.filter(has_text="ready, one page")).to_have_count(1)
+    expect(rows.filter(has_text="was here already as harbour")).to_have_count(1)
+    for name in names:
+        expect(rows.filter(has_text=re.compile(rf"^{re.escape(name)}×"))).to_have_count(1)
+    see(visit, "same-twice")
+
+
 def test_the_entrance(product: Product, arrive: Arrive, see: See) -> None:
     visit = arrive()
     visit.open("/c/cnv_unknown")

@@ -28,7 +28,7 @@ def test_a_provider_that_refuses_its_key_is_named_and_mended(
     page.get_by_role("link", name="Queue").click()
     failures = page.get_by_role("region", name="Why things failed")
     expect(failures.get_by_role("listitem")).to_have_count(2)
-    expect(failures).to_contain_text("provider_rejected, at embed")
+    expect(failures).to_contain_text("provider_rejected, at indexing")
     see(visit, "queue-failed")
     failures.get_by_role("link", name=re.compile("damaged")).click()
     expect(page.locator("tbody tr")).to_have_count(1)

@@ -26,7 +26,7 @@ export const unfinished = computed(() => files.value.filter((each) => /new|waits
 export const failed = computed(() => files.value.filter((each) => each.phase === "failed"));
 
 const tab = `${Date.now()}-${Math.random()}`;
-const byDocument = new Map();
+const byDocument = new Map(); // sets of entries: the same file may be added twice
 let all = [];
 let keys = 0;
 let drawing = 0;
@@ -40,7 +40,7 @@ function draw() {
 
 function change(entry, fields) {
   Object.assign(entry, fields);
-  if (entry.document) byDocument.set(entry.document.id, entry);
+  if (entry.document) byDocument.set(entry.document.id, (byDocument.get(entry.document.id) ?? new Set()).add(entry));
   if (/ready|failed|reads/.test(entry.phase) && entry.row) {
     forget([entry.row.id]);
     entry.row = null;
@@ -93,7 +93,7 @@ async function recognise() {
     const found = await knownAmong(some).catch(() => new Map());
     for (const each of some) {
       const document = found.get(each);
-      change(each, document ? { phase: "ready", document: { id: document.document_id }, again: true, file: null } : { phase: "waits" });
+      change(each, document ? { phase: "ready", document: { id: document.document_id, filename: document.filename }, again: true, file: null } : { phase: "waits" });
     }
     sendNext();
   }
@@ -138,7 +138,8 @@ async function sendOne(entry) {
   const given = { collection: entry.collection || undefined, external_id: externalId(entry), key: entry.row.idempotency, sha256: entry.sha256 };
   try {
     const accepted = await send(entry.file, given, (share) => change(entry, { share }));
-    change(entry, { ...standing(accepted.document), again: accepted.deduplicated, file: null });
+    entry.again = accepted.deduplicated;
+    change(entry, { ...standing(accepted.document, entry), file: null });
   } catch (problem) {
     if (problem.code === "offline" || problem.retryAfter || problem.status === 401) {
       const seconds = problem.retryAfter || 2;
@@ -151,19 +152,21 @@ async function sendOne(entry) {
 
 // -- followed -----------------------------------------------------------------------------------------------------------
 
-/** What the page shows of a document. */
-function standing(document) {
+/** What the page shows of a document; what was there already keeps the name by which it was added. */
+function standing(document, { again, name } = {}) {
   const phase = { ready: "ready", failed: "failed", cancelled: "failed" }[document.status] ?? "reads";
-  return { phase, document, name: document.filename, problem: document.error && new Problem({ detail: document.error.message }) };
+  return { phase, document, name: again ? name : document.filename, problem: document.error && new Problem({ detail: document.error.message }) };
 }
+
+const followers = (id) => byDocument.get(id) ?? new Set();
 
 function hear(name, data) {
   if (name === "reset") return void begin().catch(() => {});
-  if (name === "removed") return dismiss(byDocument.get(data.document_id)?.key);
+  if (name === "removed") return void [...followers(data.document_id)].forEach((each) => dismiss(each.key));
   if (name !== "document") return undefined;
   const { document } = data;
-  const known = byDocument.get(document.id);
-  if (known) return change(known, standing(document));
+  const known = followers(document.id);
+  if (known.size) return known.forEach((each) => change(each, standing(document, each)));
   const entry = { key: document.id, isOthers: true, ...standing(document) };
   if (entry.phase !== "reads" || all.filter((each) => each.isOthers).length >= OTHERS) return undefined;
   all = [...all, entry];
@@ -180,7 +183,7 @@ export async function begin() {
   for (const each of all.filter((one) => one.phase === "reads" && !reading.has(one.document.id))) {
     const now = await get(`/v1/documents/${each.document.id}`).catch((problem) => problem);
     if (now.status === 404) dismiss(each.key);
-    else if (now.id) change(each, standing(now));
+    else if (now.id) change(each, standing(now, each));
   }
   const rows = may("write") ? await leftBehind(ownerOf()) : [];
   left.value = { rows, total: Math.max(0, ...rows.map((each) => each.total)) };
@@ -206,7 +209,9 @@ export function dismiss(key) {
   const entry = all.find((each) => each.key === key);
   if (!entry) return;
   if (entry.row) forget([entry.row.id]);
-  byDocument.delete(entry.document?.id);
+  const others = followers(entry.document?.id);
+  others.delete(entry);
+  if (!others.size) byDocument.delete(entry.document?.id);
   all = all.filter((each) => each !== entry);
   draw();
 }

@@ -51,11 +51,11 @@ function File({ file }) {
 }
 
 /** How much is done, from 0 to 1 or null, and in words. */
-function standing({ phase, share: sent, document, problem, again, hint }) {
+function standing({ name, phase, share: sent, document, problem, again, hint }) {
   if (phase === "new") return [null, words.drop.recognising];
   if (phase === "waits") return [null, hint ? html`<${Said} text=${hint.message} />` : words.waits(words.drop.turn)];
   if (phase === "sends") return [sent / 100, words.sending(sent)];
-  if (phase === "ready") return [null, again ? words.readyAgain : words.ready(document.pages ?? 1)];
+  if (phase === "ready") return [null, again ? words.readyAgain(document.filename === name ? "" : document.filename) : words.ready(document.pages ?? 1)];
   if (phase === "failed") return [null, problem ? html`<${Said} text=${problem.message} />` : words.cancelled];
   return progressOf(document);
 }

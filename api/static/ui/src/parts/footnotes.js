@@ -64,7 +64,7 @@ export function Passages({ passages }) {
     ${passages.map(
       (each) => html`<li>
         <a class="open" href=${addressOf(each)}>
-          <span class="src"><${Name} text=${each.filename} />,</span> ${words.note.page(each.page_start)}${": "}
+          <span class="src"><${Name} text=${each.filename} />,</span> ${words.note.page(each.page_start)}${each.text || each.heading ? ": " : ""}
           ${each.text ? html`<q dir="auto">${shortened(flowing(each.text))}</q>` : html`<${Name} text=${each.heading} />`}
         </a>
       </li>`,

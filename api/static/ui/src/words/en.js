@@ -149,7 +149,7 @@ export const en = {
   waits: (reason) => `waits for ${reason}`,
   waitsUntil: (reason, moment) => `waits for ${reason}, until ${clock.format(new Date(moment))}`,
   ready: (pages) => `ready, ${counted(pages, "page", "pages")}`,
-  readyAgain: "was here already",
+  readyAgain: (name) => `was here already${name ? ` as ${name}` : ""}`,
   cancelled: "cancelled",
   dismiss: (name) => `Remove ${name} from this list`,
 
@@ -271,7 +271,7 @@ export const en = {
     nothingWaits: "Nothing waits.",
     nothingFailed: "Nothing failed.",
     until: (moment) => `, until ${clock.format(new Date(moment))}`,
-    code: (code, step) => `${code}, at ${step}`,
+    code: (code, step) => `${code}, at ${STEPS[step] ?? step}`,
     retryAll: (n) => (n === 1 ? "Retry" : `Retry all ${count(n)}`),
     retrying: "Retrying …",
     retried: (n) => `${capital(counted(n, "file is", "files are"))} read again`,
@@ -414,7 +414,7 @@ export const en = {
     upload: "Upload another file",
     deleted: "Deleted",
     at: (moment) => `${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
-    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Size" },
+    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", second_vectors: "Vectors of another model", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Size" },
   },
 
   keys: {
