@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from footnote.extracts import Passage
-from footnote.extracts.about import of_section, summary
+from footnote.extracts.about import is_meant, of_section, summary
 from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
@@ -105,7 +105,7 @@ def choose(question: str, passages: Sequence[Passage], related: Mapping[str, flo
         return Chosen(*of_section(passages, asked.section, asked.words))
     if asked.kind == "about" and passages:
         found = summary(passages)
-        return Chosen(found, any(each.form == "sentence" for each in found))
+        return Chosen(found, any(each.form == "sentence" for each in found) and is_meant(passages, asked.words))
     found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS and _says_something(asked, each)]
     if not asked.words or not found:
         return Chosen((), False)
@@ -238,6 +238,8 @@ _SHAPES: dict[Form, tuple[float, tuple[Kind, ...], float]] = {
 
 
 def _shape(asked: Asked, extract: Extract) -> float:
+    if extract.form == "list" and asked.words <= extract.words:
+        return 1.0  # what leads in says all that is asked
     worth, kinds, otherwise = _SHAPES.get(extract.form, (1.0, (), 1.0))
     return worth if asked.kind in kinds else otherwise
 

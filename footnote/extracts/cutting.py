@@ -18,6 +18,8 @@ BEFORE = 200  # characters before a passage that may
 SHORT_LINE = 0.6  # of the passage's long lines; a line that is shorter, and ends without a mark, stands alone
 
 _BULLET = re.compile(r"[ \t]*(?:[-*•·▪–]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]")
+_ANNOUNCES = re.compile(r":\Z|\b(?:the following|as follows|folgendes|lo siguiente|ce qui suit)\.\Z", re.IGNORECASE)
+_FIGURES = re.compile(r"(?:[ \t][-+(]?[$€£¥]?\d[\d.,'’]*[%)]{0,2}){2,}\Z")  # that a row of a table ends in
 _IN_NAMES = re.compile(r"[_.\-]+")  # that join words in names of files
 _MARKS = (".", "!", "?", "。", "！", "？", ":", "…", ";")
 _CONTINUED = (",", ";", "-", "–", "—", "(", "&", "/")
@@ -67,20 +69,41 @@ class _Cutting:
     def extracts(self) -> Iterator[Extract]:
         heading = _NOTHING
         for number, (start, end) in enumerate(self.places):
+            if self._is_head(number):
+                heading, self.label = self.known[number], self.text[start:end]
+                continue
             is_line = _is_line(self.text[start:end])
             around = self._before(number, 1) | heading
-            if self.text[end - 1] == ":" and number + 1 < len(self.places):
+            if self._announces(number) and number + 1 < len(self.places):
                 yield from self._entry(number, self._before(number, LEADING) | heading)
                 continue
             for begin, stop in _bounded(self.text, start, end):
                 lead = self.places[number - 1][0] if number and begin == start else begin
                 yield self._extract(begin, stop, "line" if is_line else "sentence", around=around, lead=lead)
-            if is_line and not _BULLET.match(self.text, start) and not self.text.startswith(FENCE, start):
+            if is_line and self._may_be_heading(start, end):
                 heading, self.label = self.known[number], self.text[start:end]
                 yield from self._entry(number)
         for first, last in self._lists():
             items = _NOTHING.union(*self.known[first + 1 : last + 1])
             yield self._extract(self.places[first][0], self.places[last][1], "list", self.known[first], items)
+
+    def _may_be_heading(self, start: int, end: int) -> bool:
+        """Whether a line may say what stands below it: no item, no code and no row of a table."""
+        if _BULLET.match(self.text, start) or self.text.startswith(FENCE, start):
+            return False
+        return not (_is_row(self.text[start:end]) or _FIGURES.search(self.text, start, end))
+
+    def _is_head(self, number: int) -> bool:
+        """Whether it names the columns of the rows below it, and so answers nothing by itself."""
+        if not self._has_bars(number) or not self._has_bars(number + 1) or self._has_bars(number - 1):
+            return False
+        return not any(map(str.isdecimal, self.text[slice(*self.places[number])]))
+
+    def _has_bars(self, number: int) -> bool:
+        return 0 <= number < len(self.places) and _is_row(self.text[slice(*self.places[number])])
+
+    def _announces(self, number: int) -> bool:
+        return _ANNOUNCES.search(self.text, *self.places[number]) is not None
 
     def _before(self, number: int, many: int) -> frozenset[str]:
         """The words of the places before one; of the first, those that end what stands before the passage."""
@@ -104,6 +127,8 @@ class _Cutting:
         """A line and the place below it; what a colon announces, up to the next paragraph."""
         if number + 1 == len(self.places):
             return
+        if self._is_head(number + 1) or (self._is_bullet(number + 1) and self._is_bullet(number + 2)):
+            return  # the list says all of it
         start, end = self.places[number][0], self.places[number + 1][1]
         announces = self.text[self.places[number][1] - 1] == ":"
         if not announces and self.text[end - 1] == ":":
@@ -112,6 +137,9 @@ class _Cutting:
             end = max(end, self._block_end(self.places[number + 1][0], start + LONGEST))
         if end - start <= LONGEST:
             yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1], around)
+
+    def _is_bullet(self, number: int) -> bool:
+        return number < len(self.places) and _BULLET.match(self.text, self.places[number][0]) is not None
 
     def _block_end(self, start: int, most: int) -> int:
         """Where the block that begins there ends: code at its fence, else the paragraph; -1 if it is longer."""
@@ -153,17 +181,30 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if len(lines) == 1:
         yield start, end
         return
-    wide = SHORT_LINE * min(100, max(map(len, lines)))
+    before = start - text.rfind("\n", 0, start) - 1  # characters on the first line, of the sentence before
+    wide = SHORT_LINE * min(100, max(before + len(lines[0]), *map(len, lines)))
     begin = at = start
     for number, line in enumerate(lines):
         at += len(line) + 1
         last = number + 1 == len(lines)
-        if last or (len(line.rstrip()) < wide and _stands_alone(line, lines[number + 1])):
+        length = len(line.rstrip()) + (0 if number else before)
+        if (
+            last
+            or _is_row(line)
+            or _is_row(lines[number + 1])
+            or _FIGURES.search(lines[number + 1])
+            or (length < wide and _stands_alone(line, lines[number + 1]))
+        ):
             piece = text[begin : at - 1]
             if piece.strip():
                 left = begin + len(piece) - len(piece.lstrip())
                 yield left, left + len(piece.strip())
             begin = at
+
+
+def _is_row(line: str) -> bool:
+    """Whether bars divide it into the cells of a table."""
+    return " | " in line
 
 
 def _stands_alone(line: str, following: str) -> bool:

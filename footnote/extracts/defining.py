@@ -18,6 +18,7 @@ _ARTICLES = r"(?:an?|the|each|every|der|die|das|eine?|une?|l[ae]|les|el|los|las|
 _NOT_DONE = (
     r"(?!\s(?:(?:not|also|always|now|being|often|usually|only|automatically)\s)?"
     r"(?!used|called|termed|defined|known|named|made|composed|designed|intended|meant|based|formed|related)[a-z]+ed\b)"
+    r"(?!\s(?:(?:much|far|even|no|not)\s)?(?:more|less|[a-z]{2,}er)\b[^.;]{0,60}\bthan\b)"  # nor does a comparison
 )
 # What something does: a verb in the third person behind it.
 _DOES = (

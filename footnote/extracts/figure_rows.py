@@ -20,6 +20,7 @@ _FIGURE = re.compile(
     r"|[-–—−]+\)?%?|[nN]/?[aAmM]\.?|[$€£¥(%)#]|\(\$|\$\(|\)%"
 )
 _SIGNS_BEFORE, _SIGNS_BEHIND = frozenset(["$", "€", "£", "¥", "(", "$(", "($"]), frozenset([")", "%", ")%", "€"])
+_UNITS_END = re.compile(r"[^()]+\([^()]+\)|[^()]*\w[^()]*\Z")  # names of columns, where each ends in its unit
 _NOTE = re.compile(r"\(\w{1,2}\)|\[\w{1,2}\]")
 _HEAD_WORD = re.compile(
     r"table|contents|\(\w\)|years?|ended|ending|fiscal|months?|weeks?|three|six|nine|twelve|13|26|39|52|53|\(?quarters?|january|february|march"
@@ -154,6 +155,9 @@ class FigureRows:
         rest = count - len(periods)
         spans = [period for period in periods if _is_span(period)]
         if not periods:
+            parts = [" ".join(part.split()) for part in _UNITS_END.findall(self.head)]
+            if count == len(parts) > 1:
+                return tuple(parts)
             words = self.head.split()
             return tuple(words[-count:]) if count > 1 and len(words) - count in (0, 1) else ("",) * count
         if rest == 0:

@@ -110,7 +110,8 @@ _DAY = re.compile(
     r"\b(?:from|in|since|until|till|by|between|during|early|late|every|each|im|ab|bis|von|seit|en|depuis|desde|hasta)"
     rf" {_MONTH}\b|"
     r"\b(?:day|on the) \d{1,2}(?:st|nd|rd|th)?\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
-    r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d",
+    r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d"
+    r"|(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d\b(?!:)|\b(?:à|de|dès|vers|avant|après) \d{1,2} ?h\b",
     re.IGNORECASE,
 )
 

@@ -31,6 +31,9 @@ _SHORT_FORM = re.compile(r"\b[A-Z][A-Z0-9&]{1,7}s?\b")
 _WHAT_IS_SHORT = re.compile(rf"(?i:{_ASKING}\W+(?:{_ARTICLE}\s)?)({_SHORT_FORM.pattern})(?: mean\b.{{0,80}})?\W*")
 
 
+# Asks what something happens to, not what it is: "What is not reimbursed?"
+_HAPPENS = re.compile(r"not\b.*|(?:[a-z]+ly )?[a-z]{3,}(?<!e)ed\b")
+
 MODAL = (
     r"(?:may|must|can|should|shall|ought to|ha(?:s|ve) to|needs? to|(?:is|are) allowed to|darf|dürfen|muss|müssen|kann"
     r"|können|sollen?|doit|doivent|peut|peuvent|debe|deben|puede|pueden|deve|devono|devem|può|possono|pode|podem|mag|moet(?:en)?"
@@ -97,7 +100,7 @@ def understood(question: str) -> Asked:
         subject = _explained(question)
     elif kind == "definition":
         subject = _subject(question)
-        kind = "definition" if words(subject) else "fact"
+        kind = "definition" if words(subject) and not _HAPPENS.fullmatch(subject) else "fact"
     if kind in ("fact", "list", "definition") and MEASURED.search(asked) and not is_statement:
         kind = "value"
     numeric = kind in ("value", "compare")

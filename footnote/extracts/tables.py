@@ -10,12 +10,15 @@ from itertools import pairwise
 
 from footnote.extracts import Passage, grids
 from footnote.extracts.question import understood
+from footnote.extracts.row_sentence import is_rate, sentence
+from footnote.extracts.synonyms import counted_with
 from footnote.extracts.table_row import TableCell, TableRow
 from footnote.extracts.units import Kind
-from footnote.extracts.values import dates, of_another_kind, values
+from footnote.extracts.values import dates, values
 from footnote.text.sentences import stems
 
 MOST_ROWS = 4
+OTHERWISE = 0.4  # what a row is worth that counts other things than those that are asked for
 _SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
@@ -148,7 +151,12 @@ def _keys(row: TableRow) -> str:
     """What a row is about: its label, or the cells of words where bars divide it."""
     if not row.barred:
         return row.label
-    return " ".join([row.label, *(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))])
+    return " ".join(_texts(row))
+
+
+def _texts(row: TableRow) -> list[str]:
+    """The label and the cells of words of a row that bars divide."""
+    return [row.label, *(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))]
 
 
 def _named(question: str, passage: Passage) -> frozenset[str]:
@@ -190,6 +198,7 @@ class _Asked:
     named: frozenset[str]
     years: tuple[str, ...]
     is_quarterly: bool
+    counted: frozenset[str]  # of "how many people" the words for what is counted
 
     @cached_property
     def wants_rate(self) -> bool:
@@ -219,13 +228,15 @@ class _Asked:
             candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))
         ):
             return _Scored(0.0, candidate, ())
-        score = self._held(candidate, cells) * self._precise(candidate.label)
+        score = self._held(candidate, cells) * self._precise(self._met(candidate))
         score *= math.sqrt(self._precise(candidate.section))
         least = 0.7 if len(candidate.caption) <= _SHORT_CAPTION else 0.85  # a short one says of what the rows are parts
         score *= max(least, self._precise(candidate.caption - _INTRODUCING))
         score *= (
             self._fits_document(candidate) * self._fits_period(candidate, cells) * self._fits_kind(candidate, cells)
         )
+        if self.counted and self.counted.isdisjoint(candidate.words):
+            score *= OTHERWISE
         return _Scored(min(1.0, score / (1 + 0.01 * (candidate.passage.marker - 1))), candidate, cells)
 
     def _held(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
@@ -248,6 +259,14 @@ class _Asked:
         )
         is_about = self.weight((candidate.label | columns) - self.named - _GENERIC) > 0
         return held / (sum(self.weights.values()) or 1.0) * (1.0 if is_about else 0.3)
+
+    def _met(self, candidate: _Candidate) -> frozenset[str]:
+        """The words of a row's label; of cells between bars, those that have a word of the question: the others say
+        something else of it."""
+        if not candidate.row.barred:
+            return candidate.label
+        met = [words for words in map(_words, _texts(candidate.row)) if not words.isdisjoint(self.weights)]
+        return frozenset[str]().union(*met) or candidate.label
 
     def _precise(self, words: frozenset[str]) -> float:
         """Less for each word that the question does not have: `Consumer Health Care` is not `Health Care`."""
@@ -275,8 +294,8 @@ class _Asked:
     def _fits_kind(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
         """Less for a percentage where an amount is asked for, and the other way round."""
         row = candidate.row
-        is_rate = _is_rate(row) or all("%" in cell.text for cell in cells)
-        return 1.0 if is_rate == self.wants_rate or row.barred else 0.85 if self.wants_rate else 0.6
+        rated = is_rate(row) or all("%" in cell.text for cell in cells)
+        return 1.0 if rated == self.wants_rate or row.barred else 0.85 if self.wants_rate else 0.6
 
 
 @lru_cache(maxsize=1024)
@@ -298,7 +317,8 @@ def _asked(question: str, wanted: frozenset[str], candidates: Sequence[_Candidat
         share = _ABSENT if absent else _NAMING if word in named else _VAGUE if word in _GENERIC else 1.0
         weights[word] = share * math.log(1 + len(candidates) / (1 + frequency[word]))
     is_quarterly = _QUARTERLY.search(question) is not None or any(each.kind == "quarter" for each in said)
-    return _Asked(question, weights, named, years, is_quarterly)
+    counted = counted_with(understood(question).counted)
+    return _Asked(question, weights, named, years, is_quarterly, counted)
 
 
 def _cells(asked: _Asked, candidate: _Candidate) -> tuple[TableCell, ...]:
@@ -334,10 +354,6 @@ def _years(name: str) -> tuple[str, ...]:
     return tuple(found) if len(found) == 1 else ()
 
 
-def _is_rate(row: TableRow) -> bool:
-    return row.is_rate or re.search(r"percent|%", f"{row.section} {row.label}", re.IGNORECASE) is not None
-
-
 # Saying
 
 
@@ -353,36 +369,12 @@ def _chosen(asked: _Asked, ranked: Sequence[_Scored]) -> Iterator[RowAnswer]:
         said.add(figures)
         missing -= each.years
         row, passage = each.candidate.row, each.candidate.passage
-        yield RowAnswer(_sentence(row, each.cells), passage.marker, passage.text[row.start : row.end], each.score)
+        text = sentence(row, each.cells, _telling(asked, row, each.cells))
+        yield RowAnswer(text, passage.marker, passage.text[row.start : row.end], each.score)
 
 
-def _sentence(row: TableRow, cells: Sequence[TableCell]) -> str:
-    """Row label, column, value, unit, table title; where columns are not known, all values under the table's head."""
-    subject = ", ".join(filter(None, (row.section, row.label)))
-    is_known = row.periods or row.barred or len(cells) < len(row.cells)
-    if is_known and all(cell.name for cell in cells):
-        said = "; ".join(f"{cell.name}: {_with_unit(row, cell)}" for cell in cells)
-        return f"{subject}, {said}{_title(row)}."
-    said = " | ".join(_with_unit(row, cell) for cell in cells)
-    return f"{subject}: {said}" + (f" (columns: {row.head})." if row.head and len(cells) > 1 else f"{_title(row)}.")
-
-
-_LONGEST_TITLE = 120
-_SCALE_NAMES = {1_000: "thousand", 1_000_000: "million", 1_000_000_000: "billion"}
-
-
-def _title(row: TableRow) -> str:
-    """The last sentence before the table, without its number, its unit and `is as follows`."""
-    caption = re.sub(r"^\(\w{1,3}\) |\s?\([^()]*\)\s?(?=:?$)", "", re.split(r"[.!?]\s", row.caption)[-1])
-    caption = re.sub(r"(?: (?:is|are|was|were) as follows)?:?$", "", caption).strip()
-    return f" ({caption})" if 0 < len(caption) <= _LONGEST_TITLE and caption not in (row.section, row.label) else ""
-
-
-def _with_unit(row: TableRow, cell: TableCell) -> str:
-    text = re.sub(r"(?<=[$€£¥(]) | (?=[%)])", "", cell.text)
-    if row.barred or not re.search(r"\d", text) or re.search(r"[%xX]", text):
-        return text
-    if _is_rate(row):
-        return f"{text}%"
-    scale = _SCALE_NAMES.get(int(row.unit.scale))
-    return f"{text} {scale}" if scale and not of_another_kind(f"{row.section} {row.label}") else text
+def _telling(asked: _Asked, row: TableRow, cells: Sequence[TableCell]) -> str:
+    """Of a row between bars, the cell of words that the question names, if it is not among those that are said."""
+    texts = _texts(row) if row.barred else []
+    met = (text for text in texts if not _words(text).isdisjoint(asked.weights))
+    return next((text for text in met if all(text != cell.text for cell in cells)), "")

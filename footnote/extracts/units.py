@@ -129,6 +129,8 @@ UNITS = {
         m 0.0254 inch inches
         m 0.3048 ft foot feet
         m 1609.344 mile miles
+        m² 1 m² sqm qm Quadratmeter Quadratmetern
+        m² 1e4 ha hectare hectares Hektar hectárea hectáreas ettari
         g 1e-3 mg milligrams
         g 1 g gram grams Gramm
         g 1e3 kg kilogram kilograms kilogrammes Kilogramm
@@ -163,6 +165,11 @@ PHRASES = {
     "percentage points": Unit("point", "percent", Decimal(1)),
     "percentage point": Unit("point", "percent", Decimal(1)),
     "basis points": Unit("point", "percent", Decimal("0.01")),
+    "square metres": UNITS["m²"],
+    "square meters": UNITS["m²"],
+    "mètres carrés": UNITS["m²"],
+    "metros cuadrados": UNITS["m²"],
+    "metri quadrati": UNITS["m²"],
     "square feet": Unit("square foot", "measure", Decimal(1)),
 }
 

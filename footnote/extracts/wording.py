@@ -23,7 +23,7 @@ _FOREIGN = """
     haben hatte kann können konnte soll sollte muss darf dürfen ich du er sie es wir ihr man mir mich uns mit von vom
     zu zum zur im ins an am auf für bei aus nach über unter vor seit bis durch um als wie was wer wen wem wessen wo
     wann warum welche welcher welches welchem welchen viel viele wieviel wieviele nicht kein keine auch noch sich tut
-    macht heißt bedeutet
+    macht heißt bedeutet sein seine seiner seinem seinen
     le la les un une du de et ou est sont était étaient sera ont avait avoir être peut peuvent doit il elle ils
     elles on je tu nous vous se ce cette ces dans par pour avec sur sous aux au que qui quoi quand où comment
     pourquoi combien quel quelle quels quelles depuis pas ne en son sa ses leur leurs fait est-ce qu'est-ce est-il
@@ -154,7 +154,7 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             \bwhat(?:'s|s| is| are)? (?:an?|the term|meant by)\b|\bmeaning of\b|\bdefin(?:e|ition)\b
             ^what do(?:es)?\b.{1,120}\bdo(?: (?:in|on|for|with|when|to) .{1,60})?\W*\Z
             ^what does\b.{1,120}\bmean\b|^what does it mean\b
-            ^what(?:'s|s| is| are) (?!the\b.{1,60}\bof\b)
+            ^what(?:'s|s| is| are) (?!the\b.{1,60}\b(?:of|at|per|in (?:19|20)\d\d)\b)
             ^was (?:ist|sind|bedeutet|heißt|tut|macht|bewirkt|bezeichnet)\b
             ^qu'est-ce qu|^que (?:signifie|fait|veut dire)\b|^c'est quoi
             ^qué (?:es|son|significa|hace)\b|^(?:che )?cos(?:a (?:è|sono|significa|fa)|'è)
@@ -175,7 +175,7 @@ MEASURED = _pattern(r"""
     \b(?:sales|revenues?|income|earnings|costs?|price|expenses?|expenditures?|spend(?:ing)?|profits?|loss(?:es)?)\b
     \b(?:dividends?|margins?|growth|rate|ratio|assets|liabilities|equity|debt|cash|capex|budget|turnover|salary)\b
     \b(?:wages?|population|weight|height|length|width|speed|temperature|pressure|limit|deadline|timeout|capacity)\b
-    \b(?:quota|fee|fine|votes?|score|charge)\b
+    \b(?:quota|fee|fine|votes?|score|charge|allowance|fare|tariff|surcharge|rent|mileage|altitude|depth|distance)\b
     \b(?:umsatz|umsätze|kosten|preis|gewinn|verlust|anteil|ertrag|einnahmen|ausgaben)\b
     \b(?:chiffre d'affaires|coûts?|prix|bénéfices?|dépenses|revenus?)\b
     \b(?:ventas|costos?|costes?|precio|ingresos|gastos|beneficios?|vendite|costi|prezzo|ricavi|utili)\b

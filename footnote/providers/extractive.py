@@ -74,12 +74,17 @@ def _readable(extract: Extract) -> str:
     Each line of a block of code is marked as code.
     """
     heading, text = extract.label if extract.form == "line" else "", extract.text
-    heading = "" if text in heading else heading
+    heading = "" if _same(text) in _same(heading) else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
     text = _CODE.sub(_marked, text)
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
+
+
+def _same(text: str) -> str:
+    """Its letters and figures: what a heading repeats, perhaps in lines."""
+    return re.sub(r"[\W_]+", " ", text).strip()
 
 
 def _marked(block: re.Match[str]) -> str:

@@ -203,3 +203,69 @@ def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
 )
 def test_a_rule_is_answered_by_a_role_or_a_condition(question: str, text: str, answers: bool) -> None:
     assert choose(question, [Passage(1, "rules.md", text)]).answers is answers
+
+
+WRAPPED = (
+    "The keepers of the coast founded a union in 1871. LAMP stands for\nLights And Masts of the Pier, which is what "
+    "the union calls itself in all\nof its letters to the harbour board. The storm of 5 March\n1872 took the roof of "
+    "the tower, and the union paid for a new one."
+)
+
+
+def test_a_line_that_only_ends_a_sentence_is_no_heading() -> None:
+    assert all(each.label == "" for each in cut([Passage(1, "union.pdf", WRAPPED)]))
+    chosen = choose("What does LAMP stand for?", [Passage(1, "union.pdf", WRAPPED)])
+    assert "Lights And Masts of the Pier" in chosen.found[0].text
+
+
+RATES = (
+    "Rates\n\nPort | Berth for a night (EUR) | Water (EUR)\nNorth Quay | 14 | 3\nSouth Quay | 19 | 4\n\n"
+    "Boats leave the quay before noon."
+)
+
+
+def test_the_head_of_a_table_answers_nothing_and_stands_before_its_rows() -> None:
+    found = cut([Passage(1, "rates.docx", RATES)])
+    rows = [each for each in found if " | " in each.text]
+    assert [each.text for each in rows] == ["North Quay | 14 | 3", "South Quay | 19 | 4"]
+    assert {each.label for each in rows} == {"Port | Berth for a night (EUR) | Water (EUR)"}
+
+
+def test_a_row_of_named_cells_is_quoted_without_the_others() -> None:
+    text = "part,name,rack\n" + "\n".join(
+        f"part: {n} | name: {each} | rack: R{n}" for n, each in enumerate(("wick", "lens"))
+    )
+    assert first("Where is the lens of the rack?", text) == "part: 1 | name: lens | rack: R1"
+
+
+def test_a_row_of_figures_is_no_heading() -> None:
+    text = "Pairs of boats by quay\nNorth 12 14 16\nSouth 22 24 26\n\nThe boats of the quay are counted each spring."
+    assert all("24" not in each.label for each in cut([Passage(1, "boats.pdf", text)]))
+
+
+def test_a_question_in_the_words_of_a_heading_is_answered_by_the_whole_list() -> None:
+    text = "What is not repaid\n\n- Fines of the harbour\n- Lost flags\n- Guests on board\n\nClaims are repaid in June."
+    chosen = choose("What is not repaid?", [Passage(1, "claims.docx", text)])
+    assert chosen.answers
+    assert any("Fines of the harbour" in each.text and "Guests on board" in each.text for each in chosen.found)
+
+
+def test_what_only_announces_comes_with_what_it_announces() -> None:
+    text = "The keepers of the tower found the following. The lamp of the tower was dark on nine nights of the year."
+    assert "nine nights" in first("What did the keepers find in the tower?", text)
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("When does the store open?", "The store is open from 8:00 to 17:30 on working days."),
+        ("Quand ouvre le phare ?", "Le phare ouvre à 10 h, sauf par mauvais temps."),
+    ],
+)
+def test_a_time_of_the_day_says_when(question: str, text: str) -> None:
+    assert choose(question, [Passage(1, "store.md", text)]).answers
+
+
+def test_a_comparison_is_no_definition() -> None:
+    text = "A fog horn was cheaper for the harbour than a bell.\nFog horn: a horn that warns boats in fog."
+    assert first("What is a fog horn?", text).startswith("Fog horn:")

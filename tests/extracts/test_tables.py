@@ -6,7 +6,7 @@ import pytest
 
 from footnote.citations import locate
 from footnote.extracts import Passage
-from footnote.extracts.tables import RowAnswer, rows
+from footnote.extracts.tables import ANSWERS, RowAnswer, rows
 
 SEGMENTS = """\
 Information on reportable segments is as follows (in millions):
@@ -175,3 +175,34 @@ def test_hostile_texts_take_time_in_proportion_to_their_length(piece: str):
     started = time.process_time()
     rows("How many a b in 2018?", [Passage(1, "report.pdf", text, text)])
     assert time.process_time() - started < 12
+
+
+SITES = """\
+Table 4: Costs of works (in millions of pounds) and area
+
+Site Cost (£ million) Area (ha) Year of breach
+Harrow 4.7 240 2013
+Ferry Point 7.9 209 2016
+"""
+STOCK = """\
+sku: LK-1 | product: Brass gauge | supplier: Hofer | price_eur: 18.90 | stock: 420
+sku: LK-2 | product: Bench microscope | supplier: Optika Nord | price_eur: 1290.00 | stock: 5
+"""
+
+
+def test_names_of_columns_that_end_in_their_units_tell_the_columns() -> None:
+    [area, *_] = rows("What is the area of Ferry Point?", [Passage(1, "sites.pdf", SITES)])
+    assert area.text.startswith("Ferry Point, Area (ha): 209 (")
+    [cost, *_] = rows("How much did the works at Harrow cost?", [Passage(1, "sites.pdf", SITES)])
+    assert "Cost (£ million): 4.7 (" in cost.text
+
+
+def test_a_row_that_counts_something_else_does_not_say_how_many() -> None:
+    found = rows("How many boats were there at the works of Harrow?", [Passage(1, "sites.pdf", SITES)])
+    assert all(row.score < ANSWERS for row in found)
+
+
+def test_a_row_of_named_cells_is_met_by_one_of_them_and_says_which() -> None:
+    [row, *_] = rows("What is the price of the bench microscope?", [Passage(1, "stock.csv", STOCK)])
+    assert row.score > ANSWERS
+    assert row.text == "LK-2, Bench microscope, price_eur: 1290.00."
