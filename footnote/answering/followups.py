@@ -58,6 +58,8 @@ _WORD = re.compile(r"[^\W_]+(?:[-_.'’/][^\W_]+)*")
 _NAME = re.compile(
     r"[A-Z][\w'’&.-]*\w(?:\s+(?:of|de|von|van|the|and|for)(?:\s+the)?(?=\s+[A-Z])|\s+[A-Z][\w'’&.-]*\w|\s+\d+\b)*"
 )
+# Behind a value, the title of the table that it stands in: its names are no answer.
+_TABLE_TITLE = re.compile(r"(\d[^()\d]{0,15})\((?:columns: )?[A-Z][^()]*(?:\([^()]*\)[^()]*)*\)(?=\.?(?:\s|\Z))")
 _FIGURE = re.compile(r"\b\d[\d.,:/-]*\d\b|\b\d\b")
 
 
@@ -161,7 +163,7 @@ def _topic(question: str, asked: str, answered: str) -> str:
     if not _SOMEBODY.search(question) and asked.lower().startswith("who"):
         return " ".join(words[:MOST_WORDS])  # the question is about a thing, and the names are of persons
     known |= {word.lower() for word in words}
-    answer = unmarked(answered)
+    answer = _TABLE_TITLE.sub(r"\1", unmarked(answered))
     first = answer[slice(*next(iter(spans(answer)), (0, 0)))]
     names = [name for name in _NAME.findall(first) if not {word.lower() for word in _WORD.findall(name)} <= known]
     return " ".join([*words[:MOST_WORDS], *(name for name in names[:MOST_NAMES] if _content(name))])

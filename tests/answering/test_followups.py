@@ -78,6 +78,19 @@ def test_what_leans_is_made_to_stand(asked: str, answered: str, question: str, w
         assert year not in told, "what was replaced would be found again"
 
 
+def test_the_title_of_a_table_is_no_part_of_the_answer() -> None:
+    history = [
+        Turn("user", "How much did the works at Harrow cost?"),
+        Turn(
+            "assistant", "Harrow, Cost (£ million): 4.7 (Table 4: Costs of Works (in millions of pounds) and Area). [1]"
+        ),
+    ]
+    rewritten = standalone("When was it breached?", history)
+    assert "Harrow" in rewritten
+    assert "Table" not in rewritten
+    assert "Area" not in rewritten
+
+
 def test_what_stands_alone_stays() -> None:
     history = [Turn("user", "What is the boiler of the Skerry lighthouse?"), Turn("assistant", TOLMIE)]
     for question in STANDING:
