@@ -40,7 +40,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 
 def leg(scope: Scope, question: str, languages: Collection[str]) -> str:
     """CTEs; `FOUND` selects what they found in a scope that was measured."""
-    language, question = asked(searched(question))
+    language, question = asked(searched(question), languages)
     asked_in = configuration(language)
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {

@@ -6,7 +6,7 @@ recognised, too, so that they are not taken for a neighbour.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 # Languages for which Postgres has a stemmer.
@@ -145,12 +145,15 @@ _ASKING = {
 _FIRST = re.compile(r"\W*([^\W\d_]+)(?=\s)")
 
 
-def asked(question: str) -> tuple[str, str]:
-    """The language of a question, empty if it is not clear, and the question without the word that it asks with."""
+def asked(question: str, languages: Collection[str]) -> tuple[str, str]:
+    """The language of a question, empty if it is not clear, and the question without the word that it asks with.
+
+    `languages` are those of the texts: of other languages no word counts as one that asks, such as `dove` and `chi`.
+    """
     first = _FIRST.match(question)
     name = _ASKING.get(first[1].lower(), "") if first else ""
     language = detected(question)
-    if first is None or not name or language not in ("", name):
+    if first is None or name not in languages or language not in ("", name):
         return language, question
     return name, question[first.end() :]
 

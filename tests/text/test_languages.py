@@ -60,6 +60,9 @@ def test_a_document_is_stemmed_in_its_language_unless_its_collection_says_anothe
     assert configuration("") == ""
 
 
+SPOKEN = {"english", "german", "spanish"}
+
+
 @pytest.mark.parametrize(
     ("question", "language", "rest"),
     [
@@ -71,12 +74,17 @@ def test_a_document_is_stemmed_in_its_language_unless_its_collection_says_anothe
     ],
 )
 def test_the_word_that_a_question_asks_with_tells_its_language(question, language, rest):
-    assert asked(question) == (language, rest)
+    assert asked(question, SPOKEN) == (language, rest)
 
 
 def test_what_a_question_is_in_beyond_doubt_is_not_changed_by_its_first_word():
     question = "Which, so sagten die Leute, ist das Wort für eine Frage, die man nicht stellt?"
-    assert asked(question) == ("german", question)
+    assert asked(question, SPOKEN) == ("german", question)
+
+
+def test_a_word_asks_only_in_a_language_of_the_texts():
+    for question in ("dove habitat", "chi square", "hoe"):
+        assert asked(question, {"english"}) == ("", question)
 
 
 def test_hostile_text_takes_linear_time():
