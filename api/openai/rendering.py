@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from api.answer_stream import streamed
 from api.disconnect import while_connected
-from api.rendering import streamed
 from footnote import answering
 from footnote.errors import FootnoteError
 

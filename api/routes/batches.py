@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from api.answer_stream import collect
 from api.body_limits import TEXT, takes
 from api.deps import Asker, Reader, RuntimeDep, again_while_busy
 from api.disconnect import while_connected
 from api.errors import invalid, problem_body, request_id_of
 from api.paging import Limit
-from api.rendering import collect
 from api.schemas.batches import (
     MOST_AT_ONCE,
     MOST_QUESTIONS,

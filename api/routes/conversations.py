@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from api.answer_stream import STREAM, respond
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.paging import ConversationCursor, Limit, MessageCursor, page
-from api.rendering import STREAM, respond
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
     ConversationDeletionOut,

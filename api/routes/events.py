@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
+from api.answer_stream import SILENT_SECONDS
 from api.deps import Reader, RuntimeDep, principal_of
-from api.rendering import SILENT_SECONDS
 from api.schemas.events import ResetEventOut
 from footnote.documents.changes import Changes, Feed, StreamEvent
 from footnote.errors import Forbidden, Unauthenticated, Unavailable

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from api.answer_stream import STREAM, respond
 from api.deps import Asker, RuntimeDep
 from api.disconnect import while_connected
-from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CorrectionOut, CoverageOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, retrieval

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from footnote.formats.pdf._boxes import Box, TextLine
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 # Numbers of FPDF_ANNOT_...: free text, stamp, field of a form, watermark.
 _DRAWN = {3, 13, 20, 24}

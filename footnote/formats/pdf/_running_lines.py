@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from footnote.formats.pdf._bidi import RIGHT_TO_LEFT
 from footnote.formats.pdf._boxes import Box, TextLine
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 AHEAD = 8  # pages that are read before it is decided on one
 _BEHIND = 16

@@ -7,7 +7,7 @@ from ctypes import c_void_p, cast, create_string_buffer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader

@@ -1,4 +1,4 @@
-"""Answers as the API sends them: complete, or as a stream of server-sent events."""
+"""Sends an answer as a stream of server-sent events, or complete as one JSON object."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
