@@ -91,7 +91,7 @@ async def _sent(
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
-            log.error("answer broke off", exc_info=error)
+            log.error("answer interrupted", exc_info=error)
         yield failed(known)
 
 

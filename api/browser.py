@@ -55,7 +55,7 @@ async def secret_of(rt: Runtime, request: Request) -> str | None:
         return None
     secret = request.cookies.get(await _name(rt, request))
     if secret and not is_from_page(request):
-        raise Unauthenticated("invalid_api_key", "A session counts only for requests of Footnote's own page.")
+        raise Unauthenticated("invalid_api_key", "A session is accepted only from Footnote's own page.")
     return secret or None
 
 

@@ -44,8 +44,8 @@ def _presented(request: Request) -> str:
     if not given:
         raise Unauthenticated("invalid_api_key", f"No API key was given: {how}.")
     if kind.lower() == "bearer":
-        raise Unauthenticated("invalid_api_key", f"The Authorization header has no key behind `Bearer`: {how}.")
-    raise Unauthenticated("invalid_api_key", f"The Authorization header is not of the scheme Bearer: {how}.")
+        raise Unauthenticated("invalid_api_key", f"The Authorization header has no key after `Bearer`: {how}.")
+    raise Unauthenticated("invalid_api_key", f"The Authorization header does not have the scheme Bearer: {how}.")
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
@@ -203,6 +203,6 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",
-        description="For 24 hours, the same key and request get the same reply, and the work is done once.",
+        description="For 24 hours, the same key and request get the same reply, and the request is processed once.",
     ),
 ]

@@ -114,7 +114,7 @@ def log_request(*, route: str | None, caller: Principal | None = None, **fields:
 def _refusal(scope: Scope) -> Refused | None:
     """Why a request is refused because of its head alone."""
     if scope["state"].get("overloaded"):
-        return Refused(503, "overloaded", "This process has more requests than it can answer.", RETRY_SECONDS)
+        return Refused(503, "overloaded", "This process has too many requests.", RETRY_SECONDS)
     coded = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     declared = any(name == b"content-length" for name, _ in scope["headers"])
     # A proxy in front of us may use the other of the two headers, or neither, and see other requests than we do.

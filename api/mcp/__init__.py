@@ -117,7 +117,7 @@ def _check_origin(settings: Settings, origin: str | None) -> None:
     except ValueError:
         is_near = False
     if not is_near and (own is None or origin.lower() != f"{own.scheme}://{own.netloc}".lower()):
-        raise Forbidden("cross_origin", "Pages of this origin may not call: see FOOTNOTE_CORS_ORIGINS.")
+        raise Forbidden("cross_origin", "Pages of this origin are not allowed: see FOOTNOTE_CORS_ORIGINS.")
 
 
 def _check_scope(principal: Principal) -> None:

@@ -202,7 +202,7 @@ async def _called(request: Request, tool: McpTool, call: ToolCall, given: dict[s
         return _refused(words(error))
     except Exception as error:
         log.error("tool failed", tool=tool.name, exc_info=error)
-        return _refused("Something failed on our side; it is in the log.")
+        return _refused("An unexpected error; the server's log has the details.")
     text = TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
     return CallToolResult(content=[text], structured_content=result)
 

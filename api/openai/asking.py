@@ -39,7 +39,7 @@ def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
     turns = [Turn(role, text_of(content, f"{param}.{index}.content")) for index, (role, content) in enumerate(messages)]
     last = max((index for index, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
-        raise wrong(param, "There is no message of the user to answer.")
+        raise wrong(param, "There is no user message to answer.")
     history = [turn for turn in turns[:last] if turn.role in ("user", "assistant") and turn.content]
     instructions = [turn.content for turn in turns if turn.role in INSTRUCTING and turn.content]
     words = checked(turns[last].content, param if len(turns) == 1 else f"{param}.{last}.content")
@@ -68,7 +68,7 @@ def _text(part: Any, param: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     text = part.get(TEXTS[kind]) if isinstance(kind, str) and kind in TEXTS else None
     if not isinstance(text, str):
-        raise wrong(param, f"Invalid value for '{param}': only text is read here, no pictures, sounds or files.")
+        raise wrong(param, f"Invalid value for '{param}': only text is supported, no images, audio or files.")
     return clean(text)
 
 
@@ -87,7 +87,7 @@ def question_of(rt: Runtime, asked: AskingIn, conversation: AskedWords, caller: 
     """Raises Invalid, and NotFound for a model that is no collection."""
     for param, refused in asked.refusals().items():
         if refused:
-            raise unsupported(param, f"'{param}' asks for something that answers from documents cannot have.")
+            raise unsupported(param, f"'{param}' is not supported for answers from documents.")
     searches = [(index, tool.search) for index, tool in enumerate(asked.tools) if tool.search is not None]
     return Question(
         query=_looking_for(conversation.words, searches, asked.model, caller),

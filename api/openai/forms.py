@@ -40,8 +40,8 @@ async def _text(part: BodyPart, before: int) -> str:
     async for data in part.data:
         held += data
         if before + len(held) > FIELD_BYTES:
-            raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+            raise TooLarge("too_large", f"The form fields are over the limit of {FIELD_BYTES} bytes.")
     try:
         return held.decode()
     except UnicodeDecodeError as error:
-        raise Invalid("invalid_request", "The fields beside the file must be UTF-8.") from error
+        raise Invalid("invalid_request", "The form fields must be UTF-8.") from error

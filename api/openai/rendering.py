@@ -24,7 +24,7 @@ class Rendering(Protocol):
         ...
 
     def failed(self, error: FootnoteError) -> bytes:
-        """The last frame of an answer that broke off."""
+        """The last frame of an interrupted answer."""
         ...
 
     @property

@@ -104,7 +104,7 @@ async def get_query_batch(
     rt: RuntimeDep,
     caller: Reader,
     limit: Limit = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the previous page.")] = 0,
 ) -> QueryBatchWithResultsOut:
     """Get the state of a batch that is answered in the background, with the results it has so far."""
     async with rt.transaction() as session:

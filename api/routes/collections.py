@@ -63,7 +63,7 @@ async def list_suggestions(
     collection_id: NameOrId,
     rt: RuntimeDep,
     caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=10, description="The most questions.")] = 3,
+    limit: Annotated[int, Query(ge=1, le=10, description="Maximum number of questions.")] = 3,
 ) -> SuggestionsOut:
     """List questions that can be asked first, made of headings of the newest documents. No model is asked."""
     async with rt.transaction() as session:

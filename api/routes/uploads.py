@@ -55,7 +55,7 @@ UploadId = Annotated[Plain, Path(max_length=64)]
     "/documents",
     status_code=202,
     response_model=AcceptedOut,
-    responses={200: {"model": EstimateOut, "description": "With `dry_run`: what it would take."}},
+    responses={200: {"model": EstimateOut, "description": "With `dry_run`: the estimate."}},
     openapi_extra=_form(_FILE, _FIELDS),
 )
 @takes(FILE)

@@ -94,7 +94,7 @@ class MessageOut(Out):
     unsupported: list[UnsupportedOut]
     answer_status: Annotated[
         Literal["supported", "partial", "related", "not_found", "stopped", "removed"] | None,
-        Field(description="`stopped`: the client ended the stream; what had come by then. `removed`: with a document."),
+        Field(description="`stopped`: the client ended the stream. `removed`: a source document was deleted."),
     ]
     answer_kind: Literal["extract", "generated"] | None
     question_as_searched: Annotated[str | None, OnRequest] = None

@@ -41,7 +41,7 @@ class CountsEventOut(Out):
 class PauseEventOut(Out):
     """Whether all work is paused."""
 
-    paused_since: Annotated[datetime | None, Field(description="Null while work goes on.")]
+    paused_since: Annotated[datetime | None, Field(description="Null while work is not paused.")]
 
 
 class ResetEventOut(Out):

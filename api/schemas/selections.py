@@ -58,7 +58,7 @@ class SelectionIn(In):
 class MoveIn(SelectionIn):
     """Documents, and where they are moved to."""
 
-    collection: Annotated[Id, Field(description="Id or name of the collection to move them to; it may be new.")]
+    collection: Annotated[Id, Field(description="Id or name of the collection to move them to; a new name creates it.")]
 
 
 class KnownIn(In):

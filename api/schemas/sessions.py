@@ -32,7 +32,7 @@ class ServerOut(Out):
     """What a client should know of the server before it sends something."""
 
     version: str
-    formats: Annotated[list[str], Field(description="Endings of the file names whose types are read.")]
+    formats: Annotated[list[str], Field(description="Extensions of the supported file types.")]
     max_upload_bytes: int
     direct_uploads: Annotated[bool, Field(description="Whether `POST /v1/uploads` works here.")]
     embedder: str

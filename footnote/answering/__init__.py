@@ -58,8 +58,8 @@ __all__ = [
     "whole",
 ]
 
-NOT_FOUND = "The documents do not hold an answer to this question."
-NOTHING_TO_SEARCH = "There are no documents to answer from here: none is ready to be searched."
+NOT_FOUND = "The documents do not contain an answer to this question."
+NOTHING_TO_SEARCH = "There are no documents to answer from: none is ready for search."
 
 
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
@@ -72,7 +72,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         async with aclosing(_answered(rt, question, meter)) as events:
             async for event in events:
                 yield event
-    finally:  # what was spent on an answer that broke off was spent, too
+    finally:  # an interrupted answer has costs, too
         await meter.settle(rt, question.query.key_id)
 
 
@@ -85,7 +85,7 @@ async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
                 sources = event
             elif isinstance(event, Done):
                 return sources, event
-    raise Unavailable("provider_bad_response", "The answer broke off.")
+    raise Unavailable("provider_bad_response", "The answer was interrupted.")
 
 
 async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> AsyncGenerator[Event, None]:

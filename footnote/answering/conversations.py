@@ -1,7 +1,7 @@
 """Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
 
 A question and its answer are stored together when the answer is complete, or when its reader stopped it; of one that
-broke off nothing is stored. A request holds the conversation from before the question to the end of the answer.
+was interrupted nothing is stored. A request holds the conversation from before the question to the end of the answer.
 """
 
 import asyncio
@@ -196,7 +196,7 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
     )
     if after is None:
         await get(session, taken.conversation_id)
-        raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
+        raise Conflict("conversation_busy", "Another question has replaced this one in the conversation.")
     position = after - 2
     owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
     asking = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)

@@ -133,8 +133,8 @@ def delete_tenant(
 
     Its keys are refused at once. If this is interrupted, the running server finishes it.
     """
-    if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be gone. Its name") != name:
-        say("That is another name; nothing was deleted.", err=True)
+    if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be deleted. Its name") != name:
+        say("The name is wrong; nothing was deleted.", err=True)
         raise typer.Exit(1)
     receipt = asyncio.run(_delete(name))
     if as_json:

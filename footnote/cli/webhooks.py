@@ -47,9 +47,9 @@ def _state(endpoint: Json) -> str:
 
 def _update(
     endpoint: Id,
-    url: Annotated[str | None, typer.Option(help="Pending deliveries go there, too.")] = None,
+    url: Annotated[str | None, typer.Option(help="Pending deliveries are sent there, too.")] = None,
     event: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. Replaces the present events; `*`: any.")
+        list[str] | None, typer.Option(help="May be repeated. Replaces the current events; `*`: any.")
     ] = None,
     description: Description = None,
 ) -> None:

@@ -241,7 +241,7 @@ def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
     except (Invalid, ProviderRejected) as error:
         raise Conflict(
             "embedding_model_changed",
-            f"Collection {collection.name!r} has vectors of {provider}/{model}, which cannot be asked any more: "
+            f"Collection {collection.name!r} has vectors of {provider}/{model}, which is no longer available: "
             f"{error.message} Configure it again, or use another collection.",
         ) from error
 

@@ -54,8 +54,8 @@ _OF_CONNECTIONS = {
 # Of a session that belongs to one connection.
 _OF_SESSIONS = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 _SHARED = (
-    "{name} leads to a pooler that lends a session of Postgres for a transaction only. Set DATABASE_DIRECT_URL to the "
-    "address of Postgres itself."
+    "{name} is the address of a pooler that gives a Postgres session to a client for one transaction only. "
+    "Set DATABASE_DIRECT_URL to the address of Postgres itself."
 )
 _REFUSED = "Correct user, password and database in DATABASE_URL."
 _shared: dict[str, bool] = {}  # whether a pooler lends sessions, by address
@@ -149,7 +149,7 @@ async def _open(dsn: str, seconds: float, statement_seconds: float) -> "OpeningC
             connection_class=OpeningConnection,
         )
     except (*refusals, asyncpg.ClientConfigurationError, OverflowError) as error:  # the last: a port that is none
-        raise DatabaseUnfit(_REFUSED, f"Postgres refuses us: {error}.") from error
+        raise DatabaseUnfit(_REFUSED, f"Postgres refuses the connection: {error}.") from error
     return connection
 
 

@@ -24,7 +24,7 @@ UNCLAIMED = ("queued", "waiting")
 UNFINISHED = ("queued", "running", "waiting")
 LONGEST_WAIT = 600.0  # seconds between two tries
 AT_ONCE = 100  # rows taken back in one transaction
-SILENT = "another attempt: the worker stopped answering"
+SILENT = "another attempt: the worker stopped responding"
 
 Row = TypeVar("Row", bound=Leased)
 

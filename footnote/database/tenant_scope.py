@@ -34,7 +34,7 @@ class Acting:
     def tenant(self) -> str:
         """Raises NoTenant."""
         if not self.tenant_id:
-            raise NoTenant("Nothing says which tenant this is for: use `Runtime.for_tenant`.")
+            raise NoTenant("The session has no tenant: use `Runtime.for_tenant`.")
         return self.tenant_id
 
 

@@ -200,7 +200,7 @@ class Changes:
                     with suppress(Exception):
                         await connection.close(timeout=ANSWER_SECONDS)
             except Exception as error:  # of any kind: open streams would hear no more
-                log.warning("changes are not followed for now", error=f"{type(error).__name__}: {error}"[:200])
+                log.warning("following changes is interrupted", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(AGAIN_SECONDS)
                 for feed in self._feeds.values():
                     if feed.counts is not None:

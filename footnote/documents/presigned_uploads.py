@@ -97,7 +97,7 @@ async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, di
             async with refused_uploads.recorded(rt, upload.filename):
                 found = await look_through(rt, upload.key, upload.filename)
                 if upload.sha256 not in (None, found.sha256):
-                    raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
+                    raise Invalid("checksum_mismatch", "The SHA-256 of the uploaded file is not the declared one.")
         except (Invalid, TooLarge, Unsupported):
             with suppress(NotFound, DatabaseAway):  # another request aborted it, or it expires by itself
                 await abort(rt, upload_id)

@@ -171,7 +171,10 @@ async def no_page(session: AsyncSession, document_id: str, number: int, version:
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
     shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
     if version is not None and shown is not None and version < shown:
-        return Gone("version_replaced", f"Version {version} was replaced, its pages are gone; now it is {shown}.")
+        return Gone(
+            "version_replaced",
+            f"Version {version} was replaced, its pages no longer exist; the current version is {shown}.",
+        )
     of_version = f" of version {version}" if version is not None else ""
     return NotFound("page_not_found", f"The document has no page {number}{of_version} that is ready.")
 

@@ -85,7 +85,7 @@ async def measure(rt: Runtime, space: EmbeddingSpace) -> None:
 async def _learn(rt: Runtime, space: EmbeddingSpace) -> None:
     scale = await measured(vector_lengths.embedder_of(rt, space))
     if scale.related - scale.noise < NARROWEST:
-        log.warning("model does not distinguish texts", model=f"{space.provider}/{space.model}")
+        log.warning("the embedding model does not distinguish texts", model=f"{space.provider}/{space.model}")
         scale = REFERENCE
     values = {"noise": scale.noise, "related": scale.related}
     await rt.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**values))

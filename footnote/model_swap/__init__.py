@@ -147,7 +147,9 @@ def _check_swappable(collection: Collection, embedder: Embedder) -> None:
     if collection.standby_space_id is not None:
         raise Conflict("model_swap_running")
     if collection.space_id is None:
-        raise Conflict("model_swap_needless", "The documents are being embedded again already. Wait for that.")
+        raise Conflict(
+            "model_swap_needless", "The documents are already being embedded again. Wait until that is complete."
+        )
     if (collection.embedding_provider, collection.embedding_model) == (embedder.provider, embedder.model):
         raise Conflict("model_swap_needless", f"The collection has {embedder.provider}/{embedder.model} already.")
 
@@ -193,7 +195,7 @@ async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
         if swap.state not in ("ready", "rolled_back"):
             raise _not_in(swap, "switched")
         if missing := await missing_vectors(session, collection):
-            message = f"{missing} chunks have no vector of the other model yet. They get one soon: try again."
+            message = f"{missing} chunks have no vector of the other model yet. They get one soon; try again later."
             raise Conflict("model_swap_not_ready", message, retry_after=1.0)
         return await _exchanged(session, swap, "switched", rt.settings.space_keep_days)
 
@@ -247,7 +249,7 @@ async def _held(session: AsyncSession, name_or_id: str) -> tuple[Collection, Mod
     open_ = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id, ModelSwap.ended_at.is_(None))
     swap = await session.scalar(open_.with_for_update())
     if swap is None:
-        raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
+        raise Conflict("no_model_swap", f"There is no model swap of {collection.name!r}.")
     return collection, swap
 
 

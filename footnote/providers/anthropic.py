@@ -127,7 +127,7 @@ async def _read(response: httpx2.Response, request: GenerationRequest) -> AsyncG
                     status = _STATUS.get(said["error"]["type"], 500)
                     raise ProviderRefusal(status, Said.read(data.encode()), response)
     if not ended:
-        raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+        raise Unavailable("provider_bad_response", "The provider's answer was interrupted.")
     if usage := _usage(counted):
         yield usage
 

@@ -193,7 +193,7 @@ class _Reading:
         if self._counted:
             yield self._counted
         if not (self._reason or (self._spoke and (self._is_done or self._framed))):
-            raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+            raise Unavailable("provider_bad_response", "The provider's answer interrupted.")
         if is_cut(self._reason):
             yield Truncated()
 

@@ -162,7 +162,7 @@ async def test_a_session_of_ones_own_is_found_past_the_pooler(pooled: Settings, 
     connection.terminate()
     await bootstrap.database_answers(past)
     wrong = pooled.model_copy(update={"database_direct_url": pooled.database_url})
-    with pytest.raises(Invalid, match="DATABASE_DIRECT_URL leads to a pooler"):
+    with pytest.raises(Invalid, match="DATABASE_DIRECT_URL is the address of a pooler"):
         await bootstrap.database_answers(wrong)
 
 

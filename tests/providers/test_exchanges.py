@@ -101,7 +101,7 @@ async def test_an_answer(server: FakeServer, name: str, quota: Quota) -> None:
     ("name", "kind", "message", "retry_after"),
     [
         ("anthropic-overloaded-within", Unavailable, "529: Overloaded", None),
-        ("anthropic-broken-off", Unavailable, "broke off", None),
+        ("anthropic-broken-off", Unavailable, "interrupted", None),
         ("anthropic-invalid", ProviderRejected, "400: max_tokens: 300 > 200", None),
         ("anthropic-bad-key", AccountRefused, "401: invalid x-api-key", None),
         ("anthropic-forbidden", AccountRefused, "403: Your API key", None),

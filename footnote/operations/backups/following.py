@@ -153,7 +153,7 @@ class Following:
         except DatabaseAway:
             raise
         except (OSError, FootnoteError) as error:
-            log.error("what came is not recorded", error=str(error))
+            log.error("received log is not recorded", error=str(error))
 
     async def _copied_and_recorded(self, age: timedelta) -> None:
         await self._copy_objects(age)
