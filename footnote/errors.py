@@ -15,7 +15,7 @@ statuses; `retryable` says whether a job is tried again.
     │                      AccountRefused: a bad key, or an unpaid account)
     ├── TooManyRequests    the caller exceeds the rate limit of its key
     ├── RateLimited        the provider's rate limit; it said when to try again
-    ├── Unavailable        a part is unavailable; try again (DatabaseAway: Postgres, or, Busy, a lock in it;
+    ├── Unavailable        a part is unavailable; try again (DatabaseUnavailable: Postgres, or, Busy, a lock in it;
     │                      CircuitOpen: a failing provider that was not called; Crashed: one of our processes)
     └── TimedOut           a part is too slow; try again
 """
@@ -203,7 +203,7 @@ class ParserUnavailable(Crashed):
         self.add_note(why)
 
 
-class DatabaseAway(Unavailable):
+class DatabaseUnavailable(Unavailable):
     """Postgres is unreachable, restarting or overloaded: the same work may succeed later."""
 
     def __init__(
@@ -212,7 +212,7 @@ class DatabaseAway(Unavailable):
         super().__init__(code, message)
 
 
-class DatabaseUnfit(DatabaseAway):
+class DatabaseUnfit(DatabaseUnavailable):
     """Postgres, or a pooler in front of it, is unsuitable. `why` and `remedy` are for the operator."""
 
     def __init__(self, remedy: str, why: str = "") -> None:
@@ -224,10 +224,10 @@ class DatabaseUnfit(DatabaseAway):
         return f"{self.why} {self.remedy}".strip()
 
 
-class Busy(DatabaseAway):
+class Busy(DatabaseUnavailable):
     """Postgres answers, and rolled the work back: a lock was not granted in time, or there was a deadlock.
 
-    It is a `DatabaseAway`, because callers handle both in the same way; a retry may succeed immediately.
+    It is a `DatabaseUnavailable`, because callers handle both in the same way; a retry may succeed immediately.
     """
 
     is_failure = False

@@ -16,12 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
 from footnote.database.driver import given_back, lent, setting, transacting
-from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
+from footnote.database.engine import (
+    answers,
+    busy,
+    connecting_promptly,
+    database_unavailable,
+    open_engine,
+    tenant_deleted,
+)
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
 from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
-from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, TenantDeleted
+from footnote.errors import Busy, DatabaseUnavailable, DatabaseUnfit, TenantDeleted
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -101,8 +108,8 @@ class Runtime:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
         `settings` are Postgres' own, until its end. Never held across a call to a provider, a store or a webhook.
-        Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
-        cannot be written.
+        Raises DatabaseUnavailable, also when the request's time is over; Busy; and TenantDeleted if a write fails
+        because of that.
         """
         async with self._connected(), transacting(self.sessions) as session:
             if settings or self.tenant_id is not None or self.actor:
@@ -133,11 +140,11 @@ class Runtime:
             if isinstance(error, DatabaseUnfit):
                 log.error("database unfit", remedy=error.explanation)
                 raise
-            if database_away(error):
+            if database_unavailable(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
                 if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
                     deadline.spend()
-                raise DatabaseAway from error
+                raise DatabaseUnavailable from error
             if tenant_deleted(error):
                 raise TenantDeleted from error
             raise
@@ -183,7 +190,7 @@ class Runtime:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def execute(self, statement: Executable) -> None:
-        """One statement in a transaction of its own. Raises DatabaseAway."""
+        """One statement in a transaction of its own. Raises DatabaseUnavailable."""
         async with self.transaction() as session:
             await session.execute(statement)
 

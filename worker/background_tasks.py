@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from footnote.documents import deletion, file_batches, selections
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
 from footnote.model_swap import work as model_swap_work
@@ -41,7 +41,7 @@ class BackgroundTasks:
         while True:
             try:
                 found = await run_next(self.rt)
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 found = False
             except Exception:
                 log.exception("background tasks fail")

@@ -6,7 +6,7 @@ Several may run: a delivery is claimed in Postgres before it is sent.
 import asyncio
 from contextlib import suppress
 
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.webhooks import sending
@@ -28,7 +28,7 @@ class Deliveries:
             while True:
                 await self.woken.wait()
                 self.woken.clear()
-                with suppress(DatabaseAway):  # it is woken again
+                with suppress(DatabaseUnavailable):  # it is woken again
                     await self._start_due()
         finally:
             if self._under_way:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from footnote import jobs
 from footnote.answering import question_batches
 from footnote.database import leases
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import Lane, recovery, scheduling
 from footnote.jobs.scheduling import JobMessage
 from footnote.models import Job, QueryBatch
@@ -67,7 +67,7 @@ class Dispatcher:
     async def _patiently(self, step: Callable[[], Awaitable[float | None]]) -> float | None:
         try:
             return await step()
-        except (DatabaseAway, RedisError) as error:
+        except (DatabaseUnavailable, RedisError) as error:
             log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
             await asyncio.sleep(PAUSE_SECONDS)
             return None

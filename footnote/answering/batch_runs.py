@@ -12,7 +12,7 @@ from footnote.answering import Question, answer, question_batches, whole
 from footnote.answering.question_batches import Ended, as_json
 from footnote.database import leases
 from footnote.database.leases import Lease, LeaseLost
-from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.errors import DatabaseUnavailable, FootnoteError, Unavailable
 from footnote.providers import Turn
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
@@ -57,7 +57,7 @@ class _Run:
             try:
                 ended = await _ended(self.rt, request)
             except FootnoteError as error:
-                if error.retryable and (self.may_postpone or isinstance(error, DatabaseAway)):
+                if error.retryable and (self.may_postpone or isinstance(error, DatabaseUnavailable)):
                     self.trouble = error
                     return
                 ended = Ended(error=as_json(error))
@@ -74,12 +74,12 @@ class _Run:
                 await question_batches.store(session, self.lease, position, ended, self.rt.settings.lease_seconds)
         except LeaseLost:
             self.lost = True
-        except DatabaseAway as error:
+        except DatabaseUnavailable as error:
             self.trouble = error
 
 
 async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
-    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseAway."""
+    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseUnavailable."""
     async with rt.transaction() as session:
         batch = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
         if batch is None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.rows import affected
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import Dispatched, Leased
 
 UNCLAIMED = ("queued", "waiting")
@@ -190,12 +190,12 @@ async def held(
 
 async def _shielded(release: Release | None) -> None:
     if release is not None:
-        with suppress(DatabaseAway):
+        with suppress(DatabaseUnavailable):
             await asyncio.shield(release())
 
 
 async def _renew(rt: _Executes, statement: Executable, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
-        with suppress(DatabaseAway):
+        with suppress(DatabaseUnavailable):
             await rt.execute(statement)

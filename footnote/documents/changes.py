@@ -25,7 +25,7 @@ from footnote.database.driver import driver
 from footnote.database.engine import connect
 from footnote.database.tenant_scope import tenant_of
 from footnote.documents.reading import DocumentDetails, details_query
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import UNFINISHED
 from footnote.models import Document
 from footnote.models.documents import VISIBLE
@@ -216,7 +216,7 @@ class Changes:
                 await connection.execute(_FOLLOW, list(self._feeds), FOLLOWED_SECONDS)
                 self._followed_at = monotonic()
             elif connection.is_closed():
-                raise DatabaseAway
+                raise DatabaseUnavailable
             for feed in list(self._feeds.values()):
                 feed.is_polled = not connection.alone
                 await self._attend(feed)

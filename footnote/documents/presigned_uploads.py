@@ -20,7 +20,7 @@ from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import objects, refused_uploads
 from footnote.documents.uploads import Upload, look_through, safe_filename
-from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
+from footnote.errors import Conflict, DatabaseUnavailable, Invalid, NotFound, TooLarge, Unsupported
 from footnote.models import DirectUpload
 from footnote.runtime import Runtime
 from footnote.storage import PartsStore
@@ -99,7 +99,7 @@ async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, di
                 if upload.sha256 not in (None, found.sha256):
                     raise Invalid("checksum_mismatch", "The SHA-256 of the uploaded file is not the declared one.")
         except (Invalid, TooLarge, Unsupported):
-            with suppress(NotFound, DatabaseAway):  # another request aborted it, or it expires by itself
+            with suppress(NotFound, DatabaseUnavailable):  # another request aborted it, or it expires by itself
                 await abort(rt, upload_id)
             raise
         yield found, upload.fields

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.database.engine import connect
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -135,7 +135,7 @@ async def _build(connection: Connection, space_id: int, dimensions: int, chunks:
         await connection.execute(create("chunk", space_id, dimensions, "CONCURRENTLY"))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         if connection.is_closed():
-            raise DatabaseAway from error
+            raise DatabaseUnavailable from error
         log.error("vector index not built", space_id=space_id, error=str(error)[:300])
         await connection.execute(remove)  # what is left of it would slow every insertion
         await connection.execute(_NOTE, space_id, "failed", f"{error}"[:300])

@@ -16,7 +16,7 @@ from footnote import jobs
 from footnote.database.driver import PLANNED_ONCE
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
-from footnote.errors import Crashed, DatabaseAway, FootnoteError
+from footnote.errors import Crashed, DatabaseUnavailable, FootnoteError
 from footnote.ingest import chunk, embed, inputs, small_document, upsert
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.inputs import Subject
@@ -68,7 +68,7 @@ async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = No
                 return
             try:
                 await run_job(rt, job_id, jobs.STEPS[0], message, calls)
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 pass  # the row stands as it was or was given back
             except Exception as error:
                 log.error("document left to another message", job_id=job_id, exc_info=error)
@@ -84,7 +84,7 @@ async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = No
 
 async def _send_again(rt: Runtime, job_ids: Sequence[str]) -> None:
     """Those of the jobs that no worker has begun, so that they do not wait until their message counts as lost."""
-    with suppress(DatabaseAway):
+    with suppress(DatabaseUnavailable):
         async with rt.transaction() as session:
             await jobs.unsend(session, job_ids)
 
@@ -149,7 +149,7 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written
                 return await write(session)
         except LeaseLost:
             return None
-        except DatabaseAway:
+        except DatabaseUnavailable:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.5)

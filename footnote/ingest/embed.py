@@ -12,7 +12,7 @@ from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.embeddings.batches import groups
 from footnote.embeddings.checkpoint import MadeVectors
-from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError
+from footnote.errors import DatabaseUnavailable, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
@@ -141,7 +141,7 @@ class _Second:
             return
         try:
             await self.embedding.of(batch)
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except FootnoteError as error:
             self.failed = True

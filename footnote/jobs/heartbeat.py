@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.database.leases import LeaseLost
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
 from footnote.telemetry import log, traces
@@ -86,7 +86,7 @@ class Heartbeat:
                     renewed, written = clock(), self.done
                 except LeaseLost:
                     self.lost = True
-                except DatabaseAway:
+                except DatabaseUnavailable:
                     # The lease may still be ours when Postgres is back; past its end it surely is not.
                     self.lost = clock() - renewed > self.rt.settings.lease_seconds
                 except Exception as error:

@@ -19,7 +19,7 @@ from footnote.database import leases
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
 from footnote.database.tenant_scope import scoped
-from footnote.errors import DatabaseAway, FootnoteError, NotFound
+from footnote.errors import DatabaseUnavailable, FootnoteError, NotFound
 from footnote.models import BackgroundTask
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -127,7 +127,7 @@ async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | 
 
 
 async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
-    """Works on a claimed task until it is completed or yields to others. Raises DatabaseAway: then it is resumed."""
+    """Works on a claimed task until it ends or yields to others. After DatabaseUnavailable it is resumed."""
     lease = leases.lease_of(task)
     renewal = lease.renewal(rt.settings.lease_seconds)
     with suppress(LeaseLost):  # completed, or another process goes on
@@ -135,10 +135,10 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
             async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
                 await _work(rt, task, lease, part)
         except asyncio.CancelledError:  # the process should end; another may hold the task by now
-            with suppress(DatabaseAway, LeaseLost):
+            with suppress(DatabaseUnavailable, LeaseLost):
                 await asyncio.shield(_put_back(rt, lease))
             raise
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except Later as later:
             await _put_back(rt, lease, after=later.seconds, waiting_for=later.waiting_for, retries=0)

@@ -17,7 +17,7 @@ from footnote import documents, ingest
 from footnote.database import spares
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
-from footnote.errors import DatabaseAway, Unavailable
+from footnote.errors import DatabaseUnavailable, Unavailable
 from footnote.models import Document, UnownedObject
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
@@ -103,9 +103,9 @@ async def test_an_object_that_was_adopted_stays_even_if_the_answer_to_the_commit
         async with objects.reserved(rt, key):
             await write(rt, key)
             await accept(rt, tenant, replace(upload, object_key=key))
-            raise DatabaseAway
+            raise DatabaseUnavailable
 
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await accept_unanswered()
     assert await settled(rt) == {key} == await named(rt)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
-from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
+from footnote.errors import DatabaseUnavailable, FootnoteError, Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres
 from footnote.operations.backups import archive, checksums, folders, objects, record, tools
 from footnote.operations.backups.archive import LogState
@@ -125,7 +125,7 @@ class Following:
                 if ended.message != said:
                     log.error("the log is not stored", error=ended.message)
                 said = ended.message
-            with suppress(DatabaseAway):
+            with suppress(DatabaseUnavailable):
                 async with self.rt.autocommit() as connection:
                     if await connection.fetchval(_SLOT, SLOT) in (None, "lost"):
                         raise Unavailable("tool_failed", f"The log has a gap, another folder begins: {said}")
@@ -135,7 +135,7 @@ class Following:
         """Records each second what has come; without Postgres there is nothing to record."""
         written, moment, looks = -1, NEVER, 0
         while True:
-            with suppress(DatabaseAway):
+            with suppress(DatabaseUnavailable):
                 async with self.rt.autocommit() as connection:
                     now = await connection.fetchrow(_POSITION)
                 if (now["received"] or -1) >= written >= 0:
@@ -150,7 +150,7 @@ class Following:
         """A full disk, or a store that is away, ends nothing: the next look records more."""
         try:
             await recording
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except (OSError, FootnoteError) as error:
             log.error("received log is not recorded", error=str(error))
