@@ -28,7 +28,7 @@ from footnote.providers.messages import chat_messages
 from footnote.providers.openai_connection import OpenAIConnection
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
-from footnote.providers.refusals import ProviderRefusal, Said, refusal
+from footnote.providers.refusals import ProviderMessage, ProviderRefusal, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -212,7 +212,9 @@ class _Reading:
         if not isinstance(piece, Mapping):
             raise Unavailable("provider_bad_response")
         if piece.get("error"):
-            error = ProviderRefusal(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
+            error = ProviderRefusal(
+                self._response.status_code, ProviderMessage.read(json.dumps(piece).encode()), self._response
+            )
             raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
         choices = piece.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
@@ -271,7 +273,9 @@ def _refusals() -> Iterator[None]:
         yield
     except Exception as error:
         if (sdk := _sdk()) and isinstance(error, sdk.APIStatusError):
-            raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
+            raise ProviderRefusal(
+                error.status_code, ProviderMessage.read(error.response.content), error.response
+            ) from error
         raise
 
 
