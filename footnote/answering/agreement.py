@@ -39,7 +39,7 @@ _CODE = re.compile(r"\d+[A-Za-z]+")
 
 
 @dataclass(frozen=True)
-class QuotedPlace:
+class QuotedText:
     """A quote `page[start:end]` and what stands over it: file, headings, column names."""
 
     page: str
@@ -85,7 +85,7 @@ class Mismatch:
     missing: tuple[str, ...] = ()
 
 
-def mismatch(sentence: str, evidence: Sequence[QuotedPlace], beside: str = "") -> Mismatch | None:
+def mismatch(sentence: str, evidence: Sequence[QuotedText], beside: str = "") -> Mismatch | None:
     """`beside`: question and passages, by which names are distinguished from other words. None if nothing is amiss."""
     said = _BULLET.sub("", _MARKS.sub(" ", sentence[:LONGEST])).strip()
     if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
@@ -103,7 +103,7 @@ def _laid_out(text: str) -> str:
 # Values
 
 
-def _missing_values(said: str, evidence: Sequence[QuotedPlace]) -> Iterable[str]:
+def _missing_values(said: str, evidence: Sequence[QuotedText]) -> Iterable[str]:
     read = [each for context in _readings(said) for each in values(said, context)[:MOST_VALUES]]
     for start, end in dict.fromkeys((each.start, each.end) for each in read):
         if not any(_stands(said, each, evidence) for each in read if each.start == start):
@@ -115,7 +115,7 @@ def _readings(text: str) -> tuple[str, ...]:
     return ("",) if language(text) == "en" else ("", _COMMA_IS_DECIMAL)
 
 
-def _stands(said: str, value: Value, evidence: Sequence[QuotedPlace]) -> bool:
+def _stands(said: str, value: Value, evidence: Sequence[QuotedText]) -> bool:
     if value.kind in _DATED:
         return _date_stands(value, said, evidence)
     there = [each for one in evidence for each in one.values]
@@ -150,7 +150,7 @@ def _is_small(value: Value) -> bool:
     return value.kind in ("number", "ordinal") and value.unit is None and abs(value.number) <= SMALL
 
 
-def _date_stands(value: Value, said: str, evidence: Sequence[QuotedPlace]) -> bool:
+def _date_stands(value: Value, said: str, evidence: Sequence[QuotedText]) -> bool:
     """In the quotes, or if these have no date of the kind: on the page, where the year may stand apart."""
     there = [each for one in evidence for each in one.dates]
     if any(agrees(value, each) for each in there):
@@ -199,7 +199,7 @@ _ALIASES = (
 )
 
 
-def _missing_names(said: str, evidence: Sequence[QuotedPlace], beside: str) -> Iterable[str]:
+def _missing_names(said: str, evidence: Sequence[QuotedText], beside: str) -> Iterable[str]:
     """Only where both are in one language that writes nothing but names with a capital letter."""
     page = "\n".join(one.everything for one in evidence)
     if not _are_alike(said, page, beside):
@@ -265,7 +265,7 @@ def _is_spelled_out(words: Sequence[re.Match[str]], place: int, page: str) -> bo
     return len(initials) > 1 and re.search(rf"\b{initials}\b", page) is not None
 
 
-def _has_another_subject(word: str, one: QuotedPlace, beside: str) -> bool:
+def _has_another_subject(word: str, one: QuotedText, beside: str) -> bool:
     """Whether the quote is of another: it begins with a name as well, and holds none of this one."""
     first = _WORD.match(one.around)
     if first is None or re.search(rf"\b{re.escape(word)}\b", f"{one.around}\n{one.heading}", re.I):
@@ -302,7 +302,7 @@ _BEFORE = 4  # words before the first shared one in which a negation counts
 LONGER = 2.5  # times the sentence, in words, that a statement may be to be the same
 
 
-def _is_denied(said: str, evidence: Sequence[QuotedPlace]) -> bool:
+def _is_denied(said: str, evidence: Sequence[QuotedText]) -> bool:
     """Whether a quote says the same in nearly the same words, but for a `not` in one of the two."""
     negated = _is_negated(said)
     polarities = [one for one in (_polarity(said, each.around) for each in evidence) if one is not None]

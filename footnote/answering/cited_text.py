@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
-from footnote.answering.agreement import QuotedPlace
+from footnote.answering.agreement import QuotedText
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.missing_citations import best_quote, source_of
 from footnote.answering.prompt_leaks import PromptLeakFilter
@@ -79,7 +79,7 @@ class Draft:
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
         self._stand: list[Place] = []  # of the footnotes, in order
-        self._evidence: dict[int, QuotedPlace] = {}  # by the number of a verified footnote
+        self._evidence: dict[int, QuotedText] = {}  # by the number of a verified footnote
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
     def feed(self, text: str) -> list[Event]:
@@ -216,7 +216,7 @@ class Draft:
         found = self._place(hit, quote)
         start, end = found or near
         if found:
-            self._evidence[len(self.footnotes) + 1] = QuotedPlace(place.text, start, end, hit.place)
+            self._evidence[len(self.footnotes) + 1] = QuotedText(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from footnote.answering.agreement import QuotedPlace, mismatch
+from footnote.answering.agreement import QuotedText, mismatch
 from footnote.text import sentences
 
 _FOOTNOTES = re.compile(r"(?:\s*\[\d+\])+\s*")
@@ -40,7 +40,7 @@ class Place:
     start: int
     end: int
     verified: bool
-    evidence: QuotedPlace | None = None
+    evidence: QuotedText | None = None
 
 
 def unsupported(answer: str, places: Sequence[Place], beside: str = "") -> list[UnsupportedSentence]:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from footnote.answering.agreement import Mismatch, QuotedPlace, mismatch
+from footnote.answering.agreement import Mismatch, QuotedText, mismatch
 from footnote.answering.support import Place, unsupported
 
 PAGE = """\
@@ -29,7 +29,7 @@ Die Gesellschaft beschäftigte am 31. Dezember 2018 weltweit 93.516 Mitarbeiter.
 def judged(sentence: str, quote: str, page: str = PAGE, beside: str = "") -> Mismatch | None:
     start = page.index(quote)
     return mismatch(
-        sentence, [QuotedPlace(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{beside}\n{page}"
+        sentence, [QuotedText(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{beside}\n{page}"
     )
 
 
@@ -149,7 +149,7 @@ def test_german_pages() -> None:
 
 def test_every_value_of_a_sentence_is_in_one_of_its_quotes() -> None:
     first, second = PAGE.index("Siobhan gains £899"), PAGE.index("Eddie gains £1,330")
-    both = [QuotedPlace(PAGE, first, first + 18), QuotedPlace(PAGE, second, second + 18)]
+    both = [QuotedText(PAGE, first, first + 18), QuotedText(PAGE, second, second + 18)]
     assert mismatch("Siobhan gains £899 and Eddie £1,330.", both, PAGE) is None
     assert mismatch("Siobhan gains £899 and Eddie £1,331.", both, PAGE) == Mismatch(("£1,331",))
 
@@ -157,7 +157,7 @@ def test_every_value_of_a_sentence_is_in_one_of_its_quotes() -> None:
 def test_the_reason_is_told() -> None:
     answer = "It is so. Siobhan gains £825 [1]. It rains [2]."
     start = PAGE.index("Siobhan gains")
-    evidence = QuotedPlace(PAGE, start, start + 18)
+    evidence = QuotedText(PAGE, start, start + 18)
     found = unsupported(answer, [Place(27, 31, True, evidence), Place(42, 46, False)], PAGE)
     assert [(each.reason, each.missing) for each in found] == [
         ("no_footnote", ()),
@@ -170,5 +170,5 @@ def test_the_reason_is_told() -> None:
 def test_work_grows_with_the_text_however_it_is_made(piece: str) -> None:
     page = (piece * 100_000)[:20_000]
     started = time.process_time()
-    mismatch((piece * 1000)[:1000] + " Acme IBM 17.", [QuotedPlace(page, 10_000, 10_200)], page)
+    mismatch((piece * 1000)[:1000] + " Acme IBM 17.", [QuotedText(page, 10_000, 10_200)], page)
     assert time.process_time() - started < 10
