@@ -15,7 +15,7 @@ from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.missing_citations import best_quote, source_of
 from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import PlainText
-from footnote.answering.support import Place, UnsupportedSentence, unsupported
+from footnote.answering.support import FootnoteSpan, UnsupportedSentence, unsupported
 from footnote.citations import CodeIndex, JsonAnswer, Marker, MarkerParser, Part, SourceList
 from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
@@ -78,7 +78,7 @@ class Draft:
         self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
-        self._stand: list[Place] = []  # of the footnotes, in order
+        self._stand: list[FootnoteSpan] = []  # of the footnotes, in order
         self._evidence: dict[int, QuotedText] = {}  # by the number of a verified footnote
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
@@ -193,7 +193,7 @@ class Draft:
         delta = Delta(self._plain.footnote(mark) if space is None else space + mark)
         evidence = self._evidence.get(footnote.marker) if claimed_from is None else None
         start = len(self.text) if claimed_from is None else claimed_from
-        self._stand.append(Place(start, len(self.text + delta.text), footnote.verified, evidence))
+        self._stand.append(FootnoteSpan(start, len(self.text + delta.text), footnote.verified, evidence))
         self.text += delta.text
         self._sentence = self._uncited = ""
         return [delta] if known else [delta, footnote]

@@ -31,7 +31,7 @@ class UnsupportedSentence:
 
 
 @dataclass(frozen=True)
-class Place:
+class FootnoteSpan:
     """Where a footnote stands in the answer: its marker, or a claim with its marker.
 
     `evidence` is what a model's sentence is compared with; None where the sentence is the document's own.
@@ -43,7 +43,7 @@ class Place:
     evidence: QuotedText | None = None
 
 
-def unsupported(answer: str, places: Sequence[Place], beside: str = "") -> list[UnsupportedSentence]:
+def unsupported(answer: str, places: Sequence[FootnoteSpan], beside: str = "") -> list[UnsupportedSentence]:
     """The factual sentences of the answer that no verified footnote supports, in order.
 
     A sentence is supported if a verified footnote is in it or follows it at once, and its quote holds the sentence's
@@ -58,7 +58,7 @@ def unsupported(answer: str, places: Sequence[Place], beside: str = "") -> list[
     return [each for each in found if each is not None]
 
 
-def _judged(text: str, start: int, end: int, places: Sequence[Place], beside: str) -> UnsupportedSentence | None:
+def _judged(text: str, start: int, end: int, places: Sequence[FootnoteSpan], beside: str) -> UnsupportedSentence | None:
     verified = [each for each in places if each.verified]
     if not verified:
         return UnsupportedSentence(text, start, end, "quote_not_found" if places else "no_footnote")

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from footnote.answering.agreement import Mismatch, QuotedText, mismatch
-from footnote.answering.support import Place, unsupported
+from footnote.answering.support import FootnoteSpan, unsupported
 
 PAGE = """\
 Budget 2017: who gains
@@ -158,7 +158,7 @@ def test_the_reason_is_told() -> None:
     answer = "It is so. Siobhan gains £825 [1]. It rains [2]."
     start = PAGE.index("Siobhan gains")
     evidence = QuotedText(PAGE, start, start + 18)
-    found = unsupported(answer, [Place(27, 31, True, evidence), Place(42, 46, False)], PAGE)
+    found = unsupported(answer, [FootnoteSpan(27, 31, True, evidence), FootnoteSpan(42, 46, False)], PAGE)
     assert [(each.reason, each.missing) for each in found] == [
         ("no_footnote", ()),
         ("not_in_quote", ("£825",)),
