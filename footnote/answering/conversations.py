@@ -39,7 +39,7 @@ LOOKED_AT = 1_000  # conversations whose titles are compared for one page of a s
 
 
 @dataclass(frozen=True)
-class Hold:
+class ConversationLease:
     """The right to ask the next question of a conversation."""
 
     conversation_id: str
@@ -136,7 +136,7 @@ async def messages_of(
     return (await session.scalars(query.order_by(order).limit(limit))).all()
 
 
-async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequence[Message]:
+async def newest_messages(session: AsyncSession, held: ConversationLease, limit: int) -> Sequence[Message]:
     """The last `limit` messages, oldest first."""
     query = scoped(session, Message).where(Message.conversation_id == held.conversation_id)
     return (await session.scalars(query.order_by(Message.position.desc()).limit(limit))).all()[::-1]
@@ -164,9 +164,9 @@ async def remove(session: AsyncSession, conversation_id: str) -> int:
 
 
 @asynccontextmanager
-async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
+async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[ConversationLease]:
     """Holds the conversation while the block asks in it. Raises NotFound, or Conflict while another request does."""
-    taken = Hold(conversation_id, rt.tenant, new_id("req"))
+    taken = ConversationLease(conversation_id, rt.tenant, new_id("req"))
     renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
     free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
     async with rt.transaction() as session:
@@ -175,7 +175,7 @@ async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
         yield taken
 
 
-async def _take(session: AsyncSession, taken: Hold) -> None:
+async def _take(session: AsyncSession, taken: ConversationLease) -> None:
     named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
     held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
     free = leases.expired(Conversation.held_until)
@@ -184,7 +184,7 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 
 
-async def store(session: AsyncSession, taken: Hold, question: str, answer: StoredAnswer) -> str:
+async def store(session: AsyncSession, taken: ConversationLease, question: str, answer: StoredAnswer) -> str:
     """Stores the question and its answer; the id of the answer's message.
 
     Raises Conflict if the conversation is not held any more, NotFound if it is gone.
@@ -264,7 +264,7 @@ def _with_answers(messages: Sequence[Message]) -> Sequence[Message]:
     return [each for each in messages if not {each.position, each.position + 1} & empty]
 
 
-async def _store_stopped(rt: Runtime, held: Hold, asked: _Asked) -> None:
+async def _store_stopped(rt: Runtime, held: ConversationLease, asked: _Asked) -> None:
     """Stores what came of an answer, as `stopped`; nothing if the conversation is gone."""
     sources = asked.sources
     stored = StoredAnswer(
@@ -287,7 +287,7 @@ def _used(asked: _Asked, document_ids: Iterable[str]) -> Sequence[str]:
     return sorted(set(document_ids).union(*(each.document_ids for each in asked.used)))
 
 
-async def _stored(rt: Runtime, held: Hold, asked: _Asked, done: Done) -> Done:
+async def _stored(rt: Runtime, held: ConversationLease, asked: _Asked, done: Done) -> Done:
     sources = asked.sources
     stored = StoredAnswer(
         content=done.answer,
