@@ -34,7 +34,7 @@ from footnote.ingest.joined_calls import JoinedCalls
 from footnote.ingest.report import Tally
 from footnote.jobs import one_run
 from footnote.jobs.heartbeat import Heartbeat, Yielded
-from footnote.jobs.one_run import Held
+from footnote.jobs.one_run import LockedJob
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder, Embeddings
 from footnote.storage import writing
@@ -237,7 +237,7 @@ class _Found:
             await self._count(session)
         return True
 
-    async def _held(self, session: AsyncSession) -> Held:
+    async def _held(self, session: AsyncSession) -> LockedJob:
         """Raises LeaseLost; OutputGone if the collection's documents are to be cut in another way now."""
         version, collection = self.subject.version, self.subject.collection
         as_cut = version.chunking or {}, version.language or ""
@@ -246,7 +246,7 @@ class _Found:
             raise OutputGone("chunk", "The collection's documents are cut in another way now.")
         return held
 
-    async def _insert(self, session: AsyncSession, held: Held) -> None:
+    async def _insert(self, session: AsyncSession, held: LockedJob) -> None:
         """The rows of the version, with their vectors. What older ones leave, if there are any, is removed."""
         claim, version, collection = self.heartbeat.claim, self.subject.version, self.subject.collection
         await upsert.insert_pages(session, claim, self.pages)

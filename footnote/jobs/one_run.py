@@ -27,7 +27,7 @@ async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, count
 
 
 @dataclass(frozen=True)
-class Held:
+class LockedJob:
     """What may be made visible: the spaces of the collection, and whether it is still to be cut as the version was."""
 
     space_id: int | None
@@ -38,13 +38,13 @@ class Held:
 
 async def hold(
     session: AsyncSession, claim: Claim, collection_id: str, chunking: dict[str, Any], language: str
-) -> Held:
+) -> LockedJob:
     """Locks the collection, the document and the job, until the transaction ends. Raises LeaseLost."""
     ids = (collection_id, claim.document_id, claim.job_id, claim.token)
     row = await (await driver(session)).fetchrow(statements.HOLD, *ids, json.dumps(chunking), language)
     if row is None or not row["mine"]:
         raise LeaseLost(claim.job_id)
-    return Held(row["space_id"], row["standby_space_id"], row["as_cut"], row["paused"])
+    return LockedJob(row["space_id"], row["standby_space_id"], row["as_cut"], row["paused"])
 
 
 async def complete(session: AsyncSession, claim: Claim, embedded: dict[str, Any], stored: dict[str, Any]) -> None:
