@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
 
 
-class HeldText:
+class EvidenceText:
     """Everything that was found, read once for all names that are looked for."""
 
     def __init__(self, texts: Sequence[str]) -> None:
