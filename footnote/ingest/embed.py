@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.embeddings.batches import groups
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import DatabaseUnavailable, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
@@ -123,7 +123,7 @@ class _Embedding:
             heartbeat.counts.update(embedded=len(hashes) if self.counted else 0, tokens=answer.tokens)
             chunks_embedded_total.inc(len(hashes))
             async with self.rt.transaction() as session:
-                made = MadeVectors(hashes, answer.vectors, answer.split)
+                made = NewVectors(hashes, answer.vectors, answer.split)
                 await checkpoint.store(session, self.version.document_id, space, made)
                 await heartbeat.checkpoint(session)
                 await usage.record(session, self.rt.settings, self.version.key_id, usage.of_embedding(embedder, answer))

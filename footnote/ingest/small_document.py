@@ -22,7 +22,7 @@ from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors, vector_lengths
 from footnote.embeddings.batches import groups
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage
 from footnote.formats.sandbox.parent import read_pages
@@ -121,8 +121,8 @@ class _Paid:
     embedder: Embedder
 
     @property
-    def made(self) -> MadeVectors:
-        return MadeVectors(self.hashes, self.answer.vectors, self.answer.split)
+    def made(self) -> NewVectors:
+        return NewVectors(self.hashes, self.answer.vectors, self.answer.split)
 
 
 @dataclass

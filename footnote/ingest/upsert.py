@@ -16,7 +16,7 @@ from footnote.database.driver import driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
@@ -117,7 +117,7 @@ async def insert_chunks(
     rows: Sequence[TextChunk],
     position: int,
     language: str,
-    made: Sequence[MadeVectors] = (),
+    made: Sequence[NewVectors] = (),
 ) -> None:
     """Joins the chunks with vectors that were just `made`, or are stored: those do not cross the wire.
 
@@ -172,7 +172,7 @@ FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[]), CAST($6 
 _INSERT_CHUNKS = f"""
 WITH learned AS MATERIALIZED (
     SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($18 AS text[]))
-), made AS ({checkpoint.made_table(19)})
+), made AS ({checkpoint.new_vectors_table(19)})
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                    page_start, page_end, char_start, char_end, heading, context, text, words,
                    text_sha256, embedding, split, tsv)

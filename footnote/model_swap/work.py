@@ -15,7 +15,7 @@ from footnote import jobs, model_swap
 from footnote.database.driver import driver
 from footnote.embeddings import checkpoint, relatedness, second_index, second_vectors, vector_lengths
 from footnote.embeddings.batches import embedded_text, groups
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import Forbidden
 from footnote.jobs import scheduling, tasks
 from footnote.jobs.tasks import Later
@@ -178,7 +178,7 @@ async def _store(
         held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids, swap.collection_id)}
         made = []
         if paid is not None:
-            made = [MadeVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
+            made = [NewVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
             kept = {row["text_sha256"] for row in rows if row["document_id"] in held}
             await connection.execute(_SPENT, swap.id, paid.answer.tokens, len(kept))
             await usage.record(session, rt.settings, swap.key_id, paid.spent)
