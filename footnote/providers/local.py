@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from footnote.errors import ProviderRejected
 from footnote.providers import Embedder, Embeddings
-from footnote.providers.model_files import MadeOnce, ModelFile, session_of
+from footnote.providers.model_files import LazyValue, ModelFile, session_of
 from footnote.providers.wordpiece import WordPiece
 from footnote.settings import Settings
 
@@ -66,8 +66,8 @@ class LocalEmbedder:
     question_prefix = ""
 
     def __init__(self) -> None:
-        self._tokenizer = MadeOnce(open_tokenizer)
-        self._session = MadeOnce(open_session)
+        self._tokenizer = LazyValue(open_tokenizer)
+        self._session = LazyValue(open_session)
 
     def count_tokens(self, text: str) -> int:
         """Word pieces of the whole text and the two tokens around them, beyond LONGEST_TEXT too."""

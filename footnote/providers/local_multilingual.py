@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from footnote.errors import ProviderRejected
 from footnote.providers import Embedder, Embeddings
 from footnote.providers.local import DIMENSIONS, micro_batches
-from footnote.providers.model_files import MadeOnce, ModelFile, session_of
+from footnote.providers.model_files import LazyValue, ModelFile, session_of
 from footnote.providers.packed_weights import PackedWeights
 from footnote.settings import Settings
 
@@ -70,7 +70,7 @@ class MultilingualEmbedder:
     question_prefix = QUESTION
 
     def __init__(self) -> None:
-        self._model = MadeOnce(_open)
+        self._model = LazyValue(_open)
 
     def count_tokens(self, text: str) -> int:
         return len(self._model.get().weights.tokenizer.encode(_prefixed(text))) + 2
