@@ -18,7 +18,7 @@ from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import Crashed, DatabaseUnavailable, FootnoteError
 from footnote.ingest import chunk, embed, inputs, small_document, upsert
-from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing
 from footnote.ingest.inputs import Subject
 from footnote.ingest.joined_calls import JoinedCalls
 from footnote.jobs import Claim
@@ -158,7 +158,7 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written
 async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> str:
     """Postpones the job after a temporary error, fails the document after a permanent one. Returns which."""
     known = error if isinstance(error, FootnoteError) else Crashed()
-    back_to = error.step if isinstance(error, OutputGone) else None
+    back_to = error.step if isinstance(error, ArtifactsMissing) else None
     # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
     postponed = known.retryable and await jobs.postpone(session, claim, known, rt.settings, back_to)
     if not postponed:

@@ -14,7 +14,7 @@ from footnote.embeddings.batches import groups
 from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import DatabaseUnavailable, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
-from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.in_flight import InFlight, to_its_end
 from footnote.ingest.inputs import title, version_and_collection
@@ -198,7 +198,7 @@ async def _known(
 async def bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
     """The first document decides the collection's space; a document that was embedded with another model is refused.
 
-    Raises OutputGone if another model was chosen meanwhile, or the model's vectors have another length now.
+    Raises ArtifactsMissing if another model was chosen meanwhile, or the model's vectors have another length now.
     """
     assert space is not None
     model = {"embedding_provider": space.provider, "embedding_model": space.model}
@@ -215,4 +215,4 @@ async def bind_space(session: AsyncSession, collection: Collection, space: Embed
     bound = collection.embedding_provider, collection.embedding_model
     if collection.space_id is not None and not collection.embedding_chosen and bound != (space.provider, space.model):
         raise DocumentRejected("embedding_model_changed")
-    raise OutputGone("embed", "The collection uses another embedding space now.")
+    raise ArtifactsMissing("embed", "The collection uses another embedding space now.")

@@ -27,7 +27,7 @@ from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import artifacts, chunk, embed, upsert
-from footnote.ingest.artifacts import Extracted, OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing, Extracted
 from footnote.ingest.chunking import TextChunk
 from footnote.ingest.inputs import Subject
 from footnote.ingest.joined_calls import JoinedCalls
@@ -218,7 +218,7 @@ class _Found:
     async def show(self) -> bool:
         """Stores everything and makes the version visible, in one transaction; False in a pause.
 
-        Raises OutputGone if the collection changed meanwhile, or a vector that was known is gone.
+        Raises ArtifactsMissing if the collection changed meanwhile, or a vector that was known is gone.
         """
         rt, claim, collection = self.heartbeat.rt, self.heartbeat.claim, self.subject.collection
         async with rt.transaction(**PLANNED_ONCE) as session:  # the look-ups of references are planned like this, too
@@ -228,7 +228,7 @@ class _Found:
             if held.paused:
                 return False
             if self.space is None or held.space_id != self.space.id:
-                raise OutputGone("embed", "The collection uses another embedding space now.")
+                raise ArtifactsMissing("embed", "The collection uses another embedding space now.")
             collection.space_id = held.space_id
             await self._insert(session, held)
             await (await driver(session)).execute(_SHOW, claim.document_id, *self._version_values())
@@ -238,12 +238,12 @@ class _Found:
         return True
 
     async def _held(self, session: AsyncSession) -> LockedJob:
-        """Raises LeaseLost; OutputGone if the collection's documents are to be cut in another way now."""
+        """Raises LeaseLost; ArtifactsMissing if the collection's documents are to be cut in another way now."""
         version, collection = self.subject.version, self.subject.collection
         as_cut = version.chunking or {}, version.language or ""
         held = await one_run.hold(session, self.heartbeat.claim, collection.id, *as_cut)
         if not held.as_cut:
-            raise OutputGone("chunk", "The collection's documents are cut in another way now.")
+            raise ArtifactsMissing("chunk", "The collection's documents are cut in another way now.")
         return held
 
     async def _insert(self, session: AsyncSession, held: LockedJob) -> None:
@@ -259,7 +259,7 @@ class _Found:
             await objects.give_up_versions(session, claim.document_id, but=version.id)
             await upsert.remove_older(session, claim, just_made)
         elif self.known and not await checkpoint.hold(session, claim.document_id, version.id, just_made):
-            raise upsert.embeddings_gone()
+            raise upsert.embeddings_missing()
 
     def _version_values(self) -> tuple[Any, ...]:
         version = self.subject.version
@@ -278,7 +278,7 @@ class _Found:
     # -- for a later turn ------------------------------------------------------------------------------------
 
     async def store(self) -> None:
-        """What the steps have made so far, as they store it where they are apart. Raises OutputGone or LeaseLost."""
+        """Stores the results so far, as separate steps store them. Raises ArtifactsMissing or LeaseLost."""
         heartbeat = self.heartbeat
         if self.paid:
             async with heartbeat.rt.transaction() as session:

@@ -18,7 +18,7 @@ from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors
 from footnote.embeddings.checkpoint import NewVectors
 from footnote.ingest import artifacts
-from footnote.ingest.artifacts import Extracted, OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing, Extracted
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
@@ -50,7 +50,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         # deadlock.
         spaces = (await session.execute(_LOCK_COLLECTION, {"id": collection.id})).one()
         if spaces.space_id != collection.space_id:
-            raise OutputGone("embed", "The collection uses another embedding space now.")
+            raise ArtifactsMissing("embed", "The collection uses another embedding space now.")
         if spaces.standby_space_id is not None:
             await second_vectors.add(session, [version.id], spaces.standby_space_id)
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
@@ -67,10 +67,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
 
 async def remove_older(session: AsyncSession, claim: Claim, just_made: Sequence[bytes] = ()) -> None:
-    """Deletes the rows of earlier versions, and what the embed step stored: the chunks have it. Raises OutputGone."""
+    """Deletes the rows of earlier versions and the vectors that are in chunks now. Raises ArtifactsMissing."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
     if not await checkpoint.hold(session, claim.document_id, claim.version_id, just_made):
-        raise embeddings_gone()
+        raise embeddings_missing()
     await checkpoint.release(session, [claim.document_id])
     await second_vectors.remove_older_chunks(session, claim.document_id, claim.version_id)
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
@@ -122,7 +122,7 @@ async def insert_chunks(
     """Joins the chunks with vectors that were just `made`, or are stored: those do not cross the wire.
 
     `language` is what the document was found to be in. What its words are is added to the collection's vocabulary.
-    Raises OutputGone if one is not stored.
+    Raises ArtifactsMissing if one is not stored.
     """
     named = title(version.filename)
     contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
@@ -146,11 +146,11 @@ async def insert_chunks(
     values = *owners, stemmed_as, *columns, *checkpoint.columns(made)
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *values)
     if status != f"INSERT 0 {len(rows)}":
-        raise embeddings_gone()
+        raise embeddings_missing()
 
 
-def embeddings_gone() -> OutputGone:
-    return OutputGone("embed", "Embeddings were removed before the chunks were stored.")
+def embeddings_missing() -> ArtifactsMissing:
+    return ArtifactsMissing("embed", "Embeddings were removed before the chunks were stored.")
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
