@@ -152,8 +152,8 @@ class Access:
         limits = quotas.among(rt.settings, found.quotas)
         if adding and quotas.limits_storage(limits):
             async with rt.transaction() as session:
-                await quotas.check_held(session, limits)
-        quotas.check_spent(limits, found.spent_by_tenant)
+                await quotas.check_storage(session, limits)
+        quotas.check_spending(limits, found.spent_by_tenant)
 
     def _allow_time(self, request: Request) -> None:
         """Most answers are due in a minute (`api.middleware`); these may take longer."""

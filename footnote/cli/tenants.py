@@ -104,7 +104,7 @@ async def _held() -> list[dict[str, Any]]:
         return [
             {"id": tenant.id, "name": tenant.name, "counts": {"documents": documents, "bytes": stored}}
             | {"created_at": _iso_time(tenant.created_at), "deleted_at": _iso_time(tenant.deleted_at)}
-            for tenant, documents, stored in await quotas.held_by_all(session)
+            for tenant, documents, stored in await quotas.storage_by_tenant(session)
         ]
 
 

@@ -55,22 +55,22 @@ async def check_left(session: AsyncSession, settings: Settings, *, adding: bool)
     """Before anything is received or paid: raises Forbidden where nothing is left. May be late by what is under way."""
     quotas = await of(session, settings)
     if adding:
-        await check_held(session, quotas)
+        await check_storage(session, quotas)
     if quotas.keys() & {"tokens", "usd"}:
-        check_spent(quotas, await usage.this_month(session))
+        check_spending(quotas, await usage.this_month(session))
 
 
 def limits_storage(quotas: Mapping[str, Decimal]) -> bool:
     return bool(quotas.keys() & {"documents", "bytes"})
 
 
-async def check_held(session: AsyncSession, quotas: Mapping[str, Decimal]) -> None:
+async def check_storage(session: AsyncSession, quotas: Mapping[str, Decimal]) -> None:
     """Raises Forbidden where the tenant has as many documents or bytes as it may."""
     if limits_storage(quotas):
         _compare(quotas, await _held(session), over=False)
 
 
-def check_spent(quotas: Mapping[str, Decimal], month: Month) -> None:
+def check_spending(quotas: Mapping[str, Decimal], month: Month) -> None:
     """Raises Forbidden where this month's tokens or dollars are used up."""
     _compare(quotas, {"tokens": Decimal(month.tokens), "usd": month.usd}, over=False)
 
@@ -102,7 +102,7 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     return kept
 
 
-async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
+async def storage_by_tenant(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
     """Tenants, oldest first, with their documents and the bytes of those."""
     held = await tallies.of_all_tenants(session)
     found = (await session.scalars(select(Tenant).order_by(Tenant.id))).all()
