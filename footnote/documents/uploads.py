@@ -57,7 +57,7 @@ async def receive(
     return upload
 
 
-async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
+async def inspect_stored(rt: Runtime, key: str, filename: str) -> Upload:
     """An upload of a file that is in the store already. Raises as `receive` does."""
     seen = _Seen(filename, rt.settings.max_upload_bytes)
     async with aclosing(rt.store.read(key)) as pieces:
