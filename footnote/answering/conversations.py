@@ -203,7 +203,7 @@ async def store(session: AsyncSession, taken: ConversationLease, question: str, 
     answering = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
     session.add_all((asking, answering))
     await session.flush()
-    if not await derived_answers.all_there(session, answer.document_ids):
+    if not await derived_answers.all_exist(session, answer.document_ids):
         await session.execute(derived_answers.redacted_messages(Message.id == answering.id))
     return answering.id
 

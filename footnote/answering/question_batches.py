@@ -147,7 +147,7 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     item = (QueryBatchItem.batch_id == lease.id) & (QueryBatchItem.position == position)
     written = await affected(session, update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
     assert written == 1, "only the holder ends items, each once"
-    if not await derived_answers.all_there(session, ended.document_ids):
+    if not await derived_answers.all_exist(session, ended.document_ids):
         await session.execute(derived_answers.redacted_items(item))
     if row.ended == row.total:
         await _end(session, lease.id, "completed")

@@ -127,7 +127,7 @@ async def _store(session: AsyncSession, new: NewResponse, asked: str, sources: S
         "hits": hits_of(sources),
         "queries": queries_of(asked, sources),
     }
-    if not await derived_answers.all_there(session, document_ids):
+    if not await derived_answers.all_exist(session, document_ids):
         output, document_ids = {}, []
     status = "incomplete" if done.truncated else "completed"
     connection, written = await driver(session), (new.request, output)

@@ -51,7 +51,7 @@ async def move(session: AsyncSession, rt: Runtime, document_id: str, name_or_id:
     await _move_rows(session, source, target, ids)
     await _bind(session, rt, target, ids)
     for document, job in family:
-        await _made_as_there(session, target, document, job)
+        await _ingested_alike(session, target, document, job)
     if target.standby_space_id is not None:
         await _wake_swap(session, target)
     await expiry.note_active(session, [target.id])
@@ -176,21 +176,21 @@ def _in_space(ids: Sequence[str], condition: Any) -> Any:
     return select(Chunk.document_id).where(Chunk.document_id.in_(ids), condition).limit(1)
 
 
-async def _made_as_there(session: AsyncSession, target: Collection, document: Document, job: Job) -> None:
+async def _ingested_alike(session: AsyncSession, target: Collection, document: Document, job: Job) -> None:
     """Work on the document begins again, in its new collection; so does a version that is not as there."""
     await session.refresh(document)
     if job.state != "succeeded" or await _differs(session, target, document):
-        await reingestion.as_there(session, target, document)
+        await reingestion.ingest_as_configured(session, target, document)
 
 
 async def _differs(session: AsyncSession, target: Collection, document: Document) -> bool:
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
     if version is None:
         return False
-    as_there = document.chunking or target.chunking, target.language
+    ingest_as_configured = document.chunking or target.chunking, target.language
     # Not in the space of a swap that is not searched, either: only the search of the collection counts.
     other = _in_space([document.id], Chunk.space_id.is_distinct_from(target.space_id))
-    return (version.chunking, version.language) != as_there or await session.scalar(other) is not None
+    return (version.chunking, version.language) != ingest_as_configured or await session.scalar(other) is not None
 
 
 async def _wake_swap(session: AsyncSession, target: Collection) -> None:
