@@ -107,7 +107,7 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     is_free = rt.generator.provider == EXTRACTIVE
     shown = searching.shown(question, found.hits)
     if is_free:
-        shown = searching.read_alone(question, found.hits, known.candidates)
+        shown = searching.passages_without_model(question, found.hits, known.candidates)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
     is_enough = gate.supports(found.hits, *least)

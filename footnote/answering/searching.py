@@ -26,7 +26,7 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
     return hits[: min(PASSAGES + FURTHER_PASSAGES * further, MOST_PASSAGES)]
 
 
-def read_alone(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
+def passages_without_model(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
     """The hits that are read without a model: candidates behind them, too, for that costs little.
 
     Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed; nor where
