@@ -101,7 +101,7 @@ async def _recorded(rt: Runtime, one: JudgedSet, question: Question) -> Found:
         return result
 
     async def places(session: Any, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
-        read = await cited_text.places(session, hits)
+        read = await cited_text.page_excerpts(session, hits)
         found.pages |= read
         return read
 

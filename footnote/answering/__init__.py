@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import across, answer_cache, gate, rewriting, searching
 from footnote.answering.answer_cache import CacheKey
-from footnote.answering.cited_text import Draft, PageExcerpt, places
+from footnote.answering.cited_text import Draft, PageExcerpt, page_excerpts
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import UnsupportedSentence
 from footnote.answering.writing import Writing, listed
@@ -138,7 +138,7 @@ async def _found(rt: Runtime, question: Question, known: "_Known", meter: UsageM
     if found.searched_for:
         question = _spelled(question, found.searched_for)
     if tables.asks_value(question.query.text):
-        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.excerpts)
         found = replace(found, hits=hits)
     if question.least_relevance:
         found = replace(found, hits=gate.above(question.least_relevance, found.hits))
@@ -156,7 +156,7 @@ class _Known:
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
     candidates: list[Hit] = field(default_factory=list)
-    places: dict[str, PageExcerpt] = field(default_factory=dict)
+    excerpts: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
         self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
@@ -175,19 +175,19 @@ class _Known:
         self.candidates += candidates
         # Some are much alike. If tables are looked into, all are needed for the heads of their rows.
         most = len(candidates) if tables.asks_value(self.question.query.text) else 2 * searching.PASSAGES
-        self.places |= await places(session, candidates[:most])
+        self.excerpts |= await page_excerpts(session, candidates[:most])
         if first and self.key is not None:
             self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
 
-    async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
+    async def excerpts_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
         """Those that a reranker put forward are read now."""
-        if unread := [hit for hit in shown if hit.chunk_id not in self.places]:
+        if unread := [hit for hit in shown if hit.chunk_id not in self.excerpts]:
             async with rt.transaction() as session:
-                self.places |= await places(session, unread)
-        return self.places
+                self.excerpts |= await page_excerpts(session, unread)
+        return self.excerpts
 
 
 def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
@@ -221,7 +221,7 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
-    around = await known.places_of(rt, shown)
+    around = await known.excerpts_of(rt, shown)
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     request = replace(_request(question, searching.passages(shown, around), missing), near_only=not is_enough)

@@ -57,7 +57,7 @@ class Draft:
     def __init__(
         self,
         hits: Sequence[Hit],
-        places: dict[str, PageExcerpt],
+        excerpts: dict[str, PageExcerpt],
         prompts: Sequence[str] = (),
         question: str = "",
         parts: int = 1,
@@ -66,7 +66,7 @@ class Draft:
         self.unanswered = 0  # parts of the question to which it is only near
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
-        self._places = places
+        self._excerpts = excerpts
         self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
         self._question = question
@@ -204,7 +204,7 @@ class Draft:
 
     def _excerpt(self, hit: Hit) -> tuple[PageExcerpt, tuple[int, int]]:
         """The page around the passage, and where the passage is in it."""
-        place = self._places.get(hit.chunk_id) or PageExcerpt("", hit.char_start, "")
+        place = self._excerpts.get(hit.chunk_id) or PageExcerpt("", hit.char_start, "")
         return place, (hit.char_start - place.start, hit.char_end - place.start)
 
     def _place(self, hit: Hit, quote: str) -> tuple[int, int] | None:
@@ -248,7 +248,7 @@ def _first_end(text: str) -> int:
     return ends[0] if len(ends) > 1 else 0
 
 
-async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
+async def page_excerpts(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
     """By chunk id, the text of the stored page around the chunk, in which quotes are checked."""
     if not hits:
         return {}
