@@ -26,7 +26,7 @@ from footnote.database.engine import (
 )
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
-from footnote.database.spares import Spares
+from footnote.database.reserved_names import ReservedNames
 from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseUnavailable, DatabaseUnfit, TenantDeleted
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
@@ -70,7 +70,9 @@ class Runtime:
     # Usage that `footnote.tenancy.usage` writes soon, by tenant; None: it is written at once.
     unwritten_usage: dict[str, Any] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
-    spare_keys: defaultdict[str, Spares] = field(default_factory=lambda: defaultdict(Spares))  # of objects, by tenant
+    spare_keys: defaultdict[str, ReservedNames] = field(
+        default_factory=lambda: defaultdict(ReservedNames)
+    )  # of objects, by tenant
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
     request_id: str = ""

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, ingest
-from footnote.database import spares
+from footnote.database import reserved_names
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
 from footnote.errors import DatabaseUnavailable, Unavailable
@@ -197,7 +197,7 @@ async def test_what_a_killed_process_wrote_is_swept_when_its_time_is_over(commit
 async def test_uploads_in_quick_succession_share_reservations(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spares, "QUICK_SECONDS", 3600.0)
+    monkeypatch.setattr(reserved_names, "QUICK_SECONDS", 3600.0)
     rt, counts = committing_rt.for_tenant(tenant), []
     reserve = objects.reserve
 
