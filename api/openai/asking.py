@@ -12,7 +12,7 @@ from api.schemas.questions import QUESTION_CHARACTERS
 from footnote import answering, filters
 from footnote.answering import Question
 from footnote.errors import NotFound
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.retrieval import Mode, Query
 from footnote.runtime import Runtime
 from footnote.tenancy.keys import Principal
@@ -29,14 +29,17 @@ class AskedWords:
     """What a request says, in `turns`: the question, what was said before it, and instructions."""
 
     words: str
-    history: Sequence[Turn]
+    history: Sequence[ChatMessage]
     instructions: Sequence[str]
-    turns: Sequence[Turn]
+    turns: Sequence[ChatMessage]
 
 
 def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
     """From role and content of each message; the last one of the user is the question. Raises Invalid about `param`."""
-    turns = [Turn(role, text_of(content, f"{param}.{index}.content")) for index, (role, content) in enumerate(messages)]
+    turns = [
+        ChatMessage(role, text_of(content, f"{param}.{index}.content"))
+        for index, (role, content) in enumerate(messages)
+    ]
     last = max((index for index, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
         raise wrong(param, "There is no user message to answer.")
@@ -72,9 +75,9 @@ def _text(part: Any, param: str) -> str:
     return clean(text)
 
 
-def recent(turns: Sequence[Turn]) -> list[Turn]:
+def recent(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The newest turns, as many as may be looked at."""
-    left, newest = MOST_CHARACTERS, list[Turn]()
+    left, newest = MOST_CHARACTERS, list[ChatMessage]()
     for turn in reversed(turns[-MOST_TURNS:]):
         left -= len(turn.content)
         if left < 0:

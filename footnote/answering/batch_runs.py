@@ -13,7 +13,7 @@ from footnote.answering.question_batches import Ended, as_json
 from footnote.database import leases
 from footnote.database.leases import Lease, LeaseLost
 from footnote.errors import DatabaseUnavailable, FootnoteError, Unavailable
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -32,7 +32,7 @@ def restored(fields: dict[str, Any]) -> Question:
     """Raises Invalid for a filter that cannot be read."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
-    history = [Turn(**turn) for turn in fields["history"]]
+    history = [ChatMessage(**turn) for turn in fields["history"]]
     return Question(**{**fields, "query": Query(**where), "history": history})
 
 

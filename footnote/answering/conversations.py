@@ -28,7 +28,7 @@ from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import Conflict, NotFound
 from footnote.models import Conversation, Message
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
@@ -240,7 +240,7 @@ async def ask(
     async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
             before = _with_answers(await newest_messages(session, held, MOST_MESSAGES))
-        history = fitting([Turn(each.role, each.content) for each in before], rt.settings.history_tokens)
+        history = fitting([ChatMessage(each.role, each.content) for each in before], rt.settings.history_tokens)
         used = before[len(before) - len(history) :]
         asked = _Asked(question.query.text, question.model or rt.generator.model, used)
         try:

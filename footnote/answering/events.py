@@ -7,7 +7,7 @@ from typing import Literal
 from footnote.answering.gate import Evidence
 from footnote.answering.support import UnsupportedSentence
 from footnote.citations import links
-from footnote.providers import Turn, Usage
+from footnote.providers import ChatMessage, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
@@ -25,7 +25,7 @@ class Question:
     """
 
     query: Query
-    history: Sequence[Turn] = ()
+    history: Sequence[ChatMessage] = ()
     system_prompt: str | None = None
     model: str | None = None
     temperature: float | None = None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from footnote.citations import unmarked
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.text.sentences import spans
 
 MOST_NAMES = 3  # taken from the answer before
@@ -61,7 +61,7 @@ _NAME = re.compile(
 _FIGURE = re.compile(r"\b\d[\d.,:/-]*\d\b|\b\d\b")
 
 
-def standalone(question: str, history: Sequence[Turn]) -> str:
+def standalone(question: str, history: Sequence[ChatMessage]) -> str:
     """The question as it can be searched without the earlier messages, given oldest first."""
     asked, answered = "", ""
     for turn in history:

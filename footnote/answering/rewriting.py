@@ -11,7 +11,7 @@ from footnote.answering.sanitizer import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
 from footnote.extracts.parts import MOST_PARTS
-from footnote.providers import GenerationRequest, ModelRef, Token, Turn, Uncounted, Usage
+from footnote.providers import ChatMessage, GenerationRequest, ModelRef, Token, Uncounted, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -38,17 +38,17 @@ Split the user's question into the questions that it consists of, each of which 
 _LISTED = re.compile(r"^\s*(?:[-*•]|\d[.)])\s*")
 
 
-def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
+def fitting(history: Sequence[ChatMessage], tokens: int) -> list[ChatMessage]:
     """The newest exchanges, each whole, that fit into the number of tokens (estimated), without their citation markers.
 
     A marker of an earlier answer means nothing beside the sources of the next one.
     """
-    exchanges: list[list[Turn]] = []
+    exchanges: list[list[ChatMessage]] = []
     for turn in history:
         if turn.role == "user" or not exchanges:
             exchanges.append([])
         exchanges[-1].append(replace(turn, content=unmarked(turn.content)))
-    kept: list[Turn] = []
+    kept: list[ChatMessage] = []
     for exchange in reversed(exchanges):
         tokens -= sum(estimated_tokens(turn.content) for turn in exchange)
         if tokens < 0:
@@ -57,7 +57,9 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
     return kept
 
 
-async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, meter: UsageMeter) -> str:
+async def standalone(
+    rt: Runtime, question: str, history: Sequence[ChatMessage], model: str | None, meter: UsageMeter
+) -> str:
     """The question rewritten to stand alone, by the model or, if the model gives nothing usable, by rules."""
     written = await _written(rt, GenerationRequest(question, (), history, INSTRUCTIONS, model), meter)
     written = written.strip('"“”')

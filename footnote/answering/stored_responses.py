@@ -21,7 +21,7 @@ from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import NotFound
 from footnote.models import StoredResponse
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
@@ -34,7 +34,7 @@ PLACE = ("document_id", "version", "page_start", "page_end", "char_start", "char
 class Earlier:
     """A response before a question: what was said in it, and the documents that its answer may have been made from."""
 
-    turns: Sequence[Turn]
+    turns: Sequence[ChatMessage]
     document_ids: Sequence[str]
 
 
@@ -166,9 +166,9 @@ async def before(session: AsyncSession, response_id: str) -> list[Earlier]:
     return [Earlier(_turns(row["said"], row["text"]), row["document_ids"]) for row in rows]
 
 
-def _turns(said: list[dict[str, str]], answered: str | None) -> list[Turn]:
-    asked = [Turn("user", each["text"]) for each in said if each["role"] == "user"]
-    return [*asked, Turn("assistant", answered or derived_answers.REMOVED)]
+def _turns(said: list[dict[str, str]], answered: str | None) -> list[ChatMessage]:
+    asked = [ChatMessage("user", each["text"]) for each in said if each["role"] == "user"]
+    return [*asked, ChatMessage("assistant", answered or derived_answers.REMOVED)]
 
 
 def _there(session: AsyncSession) -> Select[StoredResponse]:

@@ -86,7 +86,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Turn:
+class ChatMessage:
     role: str
     content: str
 
@@ -107,7 +107,7 @@ class GenerationRequest:
 
     question: str
     passages: Sequence[Passage]
-    history: Sequence[Turn] = field(default_factory=tuple)
+    history: Sequence[ChatMessage] = field(default_factory=tuple)
     system_prompt: str | None = None
     model: str | None = None
     temperature: float | None = None

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from footnote import errors
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.openai_client import ASKED, FOG, LAMP, Quoting, client, page_text, refused, writer
@@ -178,7 +178,10 @@ async def test_what_was_said_before_is_the_history(
         model="fake-chat", messages=messages, temperature=0.5, max_tokens=5, max_completion_tokens=99_999
     )
     request = writer.requests[-1]
-    assert request.history == [Turn("user", "What burns\nparaffin oil?"), Turn("assistant", "The zircon lamp.")]
+    assert request.history == [
+        ChatMessage("user", "What burns\nparaffin oil?"),
+        ChatMessage("assistant", "The zircon lamp."),
+    ]
     assert request.system_prompt == f"{long.strip()}\n\nBe brief."
     assert (request.model, request.temperature, request.max_tokens) == ("fake-chat", 0.5, 32_768)
     assert made.model == "fake-chat"

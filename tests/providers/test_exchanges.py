@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
-from footnote.providers import GenerationRequest, Passage, Token, Turn, Usage, open_embedder, open_generators
+from footnote.providers import ChatMessage, GenerationRequest, Passage, Token, Usage, open_embedder, open_generators
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from tests.fakes import FakeServer
@@ -21,7 +21,7 @@ EXCHANGES = Path(__file__).parent / "exchanges"
 REQUEST = GenerationRequest(
     "What does it burn?",
     [Passage(1, "lamps.txt", "The lamp burns colza oil.")],
-    [Turn("user", "Which lamp?"), Turn("assistant", "The one of Fairhaven.")],
+    [ChatMessage("user", "Which lamp?"), ChatMessage("assistant", "The one of Fairhaven.")],
     temperature=0.5,
     max_tokens=300,
 )
