@@ -61,7 +61,7 @@ async def program_of(rt: Runtime, request: Request, *, costs: bool) -> Principal
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
-    verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
+    verify = access_tokens.verify if access_tokens.looks_like_token(presented) else keys.verify
     return await _known(rt, request, verify, presented, costs=costs)
 
 
