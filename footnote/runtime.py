@@ -163,7 +163,7 @@ class Runtime:
         await setting(session, settings | {"footnote.tenant": self.tenant_id or "", **said, "role": role or "none"})
 
     @asynccontextmanager
-    async def alone(self, *name: str, slots: int = 1) -> AsyncIterator[None]:
+    async def exclusive(self, *name: str, slots: int = 1) -> AsyncIterator[None]:
         """Before a transaction that takes a lock: admits one of the tenant's with that name, or `slots` of them.
 
         The others wait without a connection. Raises Busy if none is admitted in time.

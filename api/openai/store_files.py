@@ -63,7 +63,7 @@ async def attach_file(
         details = (await files.attach(session, rt, file_id, collection_id, **about)).details
         return await _rendered(session, details), details.document.id
 
-    async with rt.alone("upload", collection_id, file_id):
+    async with rt.exclusive("upload", collection_id, file_id):
         return await once(rt, key, {"path": request.url.path, **body.model_dump()}, attach)
 
 

@@ -36,7 +36,7 @@ async def remove(rt: Runtime, document_id: str, gone_with: str | None = None) ->
     a lock until it notices. Each generation has a transaction of its own: a step that unpacks a container holds its
     job and waits for others. `gone_with`: the collection or file that is being deleted with the document, if any.
     """
-    async with rt.alone("deletion", slots=AT_ONCE):
+    async with rt.exclusive("deletion", slots=AT_ONCE):
         return await rt.again_while_busy(partial(_remove, rt, document_id, gone_with))
 
 
