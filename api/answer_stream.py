@@ -38,7 +38,7 @@ async def respond(events: AsyncGenerator[answering.Event, None], request: Reques
 
 
 async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
-    return _answer_out(*await answering.whole(events))
+    return _answer_out(*await answering.collect(events))
 
 
 async def streamed(

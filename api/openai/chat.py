@@ -48,7 +48,7 @@ class ChatAnswer:
         return errors.event(openai_body(error))
 
     @property
-    def whole(self) -> Json:
+    def complete(self) -> Json:
         message = {"role": "assistant", "content": self.text, "refusal": None, "annotations": self.annotations}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self.usage}

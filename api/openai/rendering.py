@@ -28,7 +28,7 @@ class Rendering(Protocol):
         ...
 
     @property
-    def whole(self) -> Json:
+    def complete(self) -> Json:
         """The answer as far as it has come."""
         ...
 
@@ -52,7 +52,7 @@ async def _collected(events: AsyncGenerator[answering.Event, None], rendering: R
     async with aclosing(_frames(events, rendering)) as frames:
         async for _ in frames:
             pass
-    return rendering.whole
+    return rendering.complete
 
 
 def written(value: Any) -> str:

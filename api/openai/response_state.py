@@ -48,7 +48,7 @@ class ResponseState:
     file_ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def whole(self) -> Json:
+    def complete(self) -> Json:
         asked, status = self.request, self.status
         return {
             **_SAME,

@@ -78,7 +78,7 @@ async def get_response(
     row = await _found(rt, response_id)
     state = response_state.stored(row, has_reader=rt.settings.ui == "on", shows_results=RESULTS in (include or ()))
     state.file_ids = await ids.file_ids(rt, state.document_ids)
-    return ResponseOut.model_validate(state.whole)
+    return ResponseOut.model_validate(state.complete)
 
 
 @router.delete("/responses/{response_id}")

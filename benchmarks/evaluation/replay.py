@@ -115,7 +115,7 @@ async def _answer(rt: Runtime, query: Query, search: object, places: object) -> 
         mock.patch.object(answering, "places", places),
         mock.patch.object(UsageMeter, "settle", _unwritten),
     ):
-        _, done = await answering.whole(answering.answer(rt, answering.Question(query)))
+        _, done = await answering.collect(answering.answer(rt, answering.Question(query)))
     return done
 
 

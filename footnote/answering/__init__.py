@@ -55,7 +55,7 @@ __all__ = [
     "Sources",
     "UnsupportedSentence",
     "answer",
-    "whole",
+    "collect",
 ]
 
 NOT_FOUND = "The documents do not contain an answer to this question."
@@ -76,7 +76,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         await meter.settle(rt, question.query.key_id)
 
 
-async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
+async def collect(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
     """What an answer was found in, and its end. Raises what the answer raises."""
     sources = Sources(())
     async with aclosing(events):

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from footnote import filters
-from footnote.answering import Question, answer, question_batches, whole
+from footnote.answering import Question, answer, collect, question_batches
 from footnote.answering.question_batches import Ended, as_json
 from footnote.database import leases
 from footnote.database.leases import Lease, LeaseLost
@@ -115,7 +115,7 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
     async with rt.transaction() as session:
         await keys.check_still(session, question.query.key_id)
         await quotas.check_left(session, rt.settings, adding=False)
-    sources, done = await whole(answer(rt, question))
+    sources, done = await collect(answer(rt, question))
     stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),

@@ -40,7 +40,7 @@ def rt(rt: Runtime, stored: str) -> Runtime:
 
 
 async def ask(rt: Runtime, words: str) -> Done:
-    return (await answering.whole(answering.answer(rt, Question(Query(words)))))[1]
+    return (await answering.collect(answering.answer(rt, Question(Query(words)))))[1]
 
 
 async def test_a_row_far_below_its_head_is_said_with_its_year_and_unit(rt: Runtime) -> None:
