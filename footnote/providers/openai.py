@@ -27,8 +27,8 @@ from footnote.providers.dialects import Dialect
 from footnote.providers.messages import chat_messages
 from footnote.providers.openai_connection import OpenAIConnection
 from footnote.providers.oversize import oversized
-from footnote.providers.places import places
 from footnote.providers.refusals import ProviderMessage, ProviderRefusal, refusal
+from footnote.providers.row_order import rows_of_texts
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -111,7 +111,7 @@ def _vectors(answer: Any, count: int) -> list[Any]:
 
     try:
         given = [(row.get("index"), row["embedding"]) for row in answer["data"]]
-        vectors = [given[place][1] for place in places([index for index, _ in given], count)]
+        vectors = [given[row][1] for row in rows_of_texts([index for index, _ in given], count)]
         coded = [base64.b64decode(each) if isinstance(each, str) else None for each in vectors]
         return [each if code is None else np.frombuffer(code, "<f4") for each, code in zip(vectors, coded, strict=True)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 from footnote.errors import Unavailable
 
 
-def places(indexes: Sequence[Any], count: int) -> list[int]:
+def rows_of_texts(indexes: Sequence[Any], count: int) -> list[int]:
     """The row of each of `count` texts.
 
     Rows are in the order of the texts where none has an index, where all have the same (0 everywhere), and where those
