@@ -25,7 +25,7 @@ MOST_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True)
-class AskedWords:
+class ConversationInput:
     """What a request says, in `turns`: the question, what was said before it, and instructions."""
 
     words: str
@@ -34,7 +34,7 @@ class AskedWords:
     turns: Sequence[ChatMessage]
 
 
-def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
+def conversation_input(messages: Iterable[tuple[str, Any]], param: str) -> ConversationInput:
     """From role and content of each message; the last one of the user is the question. Raises Invalid about `param`."""
     turns = [
         ChatMessage(role, text_of(content, f"{param}.{index}.content"))
@@ -46,7 +46,7 @@ def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
     history = [turn for turn in turns[:last] if turn.role in ("user", "assistant") and turn.content]
     instructions = [turn.content for turn in turns if turn.role in INSTRUCTING and turn.content]
     words = checked(turns[last].content, param if len(turns) == 1 else f"{param}.{last}.content")
-    return AskedWords(words, recent(history), instructions, turns)
+    return ConversationInput(words, recent(history), instructions, turns)
 
 
 def checked(words: str, param: str) -> str:
@@ -86,7 +86,7 @@ def recent(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
     return newest[::-1]
 
 
-def question_of(rt: Runtime, asked: AskingIn, conversation: AskedWords, caller: Principal) -> Question:
+def question_of(rt: Runtime, asked: AskingIn, conversation: ConversationInput, caller: Principal) -> Question:
     """Raises Invalid, and NotFound for a model that is no collection."""
     for param, refused in asked.refusals().items():
         if refused:

@@ -24,7 +24,7 @@ router = new_router()
 @router.post("/chat/completions", response_model=CompletionOut, responses=STREAMED)
 async def create_chat_completion(body: ChatIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer the last message of the user from documents; the footnotes are annotations."""
-    conversation = asking.said([(each.role, each.content) for each in body.messages], "messages")
+    conversation = asking.conversation_input([(each.role, each.content) for each in body.messages], "messages")
     events = asking.answered(answering.answer(rt, asking.question_of(rt, body, conversation, caller)), body)
     answer = ChatAnswer(body.model, has_reader=rt.settings.ui == "on", with_usage=body.stream_options.include_usage)
     return await respond(request, events, answer, stream=body.stream)

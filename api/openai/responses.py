@@ -8,7 +8,7 @@ from fastapi import Query, Request
 
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.openai import asking, errors, ids, response_state
-from api.openai.asking import AskedWords
+from api.openai.asking import ConversationInput
 from api.openai.errors import wrong
 from api.openai.events import ResponseAnswer
 from api.openai.ids import ResponseId
@@ -44,7 +44,7 @@ SPEAKING = (*ASKING, "assistant")
 async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer a question from documents, after an earlier response if `previous_response_id` names one."""
     repeated = await _repeated(rt, body)
-    conversation = asking.said(_messages(body.input, repeated), "input")
+    conversation = asking.conversation_input(_messages(body.input, repeated), "input")
     before = await _before(rt, body.previous_response_id)
     question = asking.question_of(rt, body, _instructed(conversation, body.instructions), caller)
     new = NewResponse(
@@ -177,11 +177,11 @@ def _referred(item_id: str, repeated: dict[str, StoredResponse]) -> tuple[str, A
     return "assistant", response_state.stored(row, has_reader=False, shows_results=False).text
 
 
-def _instructed(conversation: AskedWords, instructions: str | None) -> AskedWords:
+def _instructed(conversation: ConversationInput, instructions: str | None) -> ConversationInput:
     return replace(conversation, instructions=[*filter(None, [instructions]), *conversation.instructions])
 
 
-def _stored(body: ResponseIn, conversation: AskedWords) -> Json:
+def _stored(body: ResponseIn, conversation: ConversationInput) -> Json:
     """What is stored of a request. Answers that it repeats are not: they may hold text of documents."""
     said = [{"role": turn.role, "text": turn.content} for turn in conversation.turns if turn.role in ASKING]
     return {
