@@ -85,12 +85,12 @@ class Mismatch:
     missing: tuple[str, ...] = ()
 
 
-def mismatch(sentence: str, evidence: Sequence[QuotedText], beside: str = "") -> Mismatch | None:
-    """`beside`: question and passages, by which names are distinguished from other words. None if nothing is amiss."""
+def mismatch(sentence: str, evidence: Sequence[QuotedText], surroundings: str = "") -> Mismatch | None:
+    """None if the sentence agrees with its quotes. `surroundings`: question and passages, to tell names from words."""
     said = _BULLET.sub("", _MARKS.sub(" ", sentence[:LONGEST])).strip()
     if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
         return None
-    missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, beside)]
+    missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, surroundings)]
     if missing:
         return Mismatch(tuple(dict.fromkeys(missing)))
     return Mismatch() if _is_denied(said, evidence) else None
@@ -199,29 +199,31 @@ _ALIASES = (
 )
 
 
-def _missing_names(said: str, evidence: Sequence[QuotedText], beside: str) -> Iterable[str]:
+def _missing_names(said: str, evidence: Sequence[QuotedText], surroundings: str) -> Iterable[str]:
     """Only where both are in one language that writes nothing but names with a capital letter."""
     page = "\n".join(one.everything for one in evidence)
-    if not _are_alike(said, page, beside):
+    if not _are_alike(said, page, surroundings):
         return
     known = _folded(page)
     words = list(_WORD.finditer(said))
     for place, match in enumerate(words):
         word = _POSSESSIVE.sub("", match[0])
         first = _BEGINNING.search(said[: match.start()]) is not None
-        if not _is_name(word, f"{page}\n{beside}") or (first and not _is_known_name(word, match[0], beside)):
+        if not _is_name(word, f"{page}\n{surroundings}") or (
+            first and not _is_known_name(word, match[0], surroundings)
+        ):
             continue
         there = _is_there(word, known, page) or _is_spelled_out(words, place, page)
-        if not there or (place == 0 and any(_has_another_subject(word, one, beside) for one in evidence)):
+        if not there or (place == 0 and any(_has_another_subject(word, one, surroundings) for one in evidence)):
             yield word
 
 
-def _are_alike(said: str, page: str, beside: str) -> bool:
+def _are_alike(said: str, page: str, surroundings: str) -> bool:
     """Whether a sentence and its page are in the same language, and not in German."""
     spoken, written = language(said), language(page[:6000])
     if spoken is None:
         words = [word for word in re.findall(r"[^\W\d_]{3,}", said) if word.islower()]
-        spoken = written if any(re.search(rf"\b{word}\b", f"{page}\n{beside}") for word in words) else None
+        spoken = written if any(re.search(rf"\b{word}\b", f"{page}\n{surroundings}") for word in words) else None
     return spoken not in (None, "de") and spoken == written
 
 
@@ -233,11 +235,11 @@ def _is_name(word: str, texts: str) -> bool:
     return not common
 
 
-def _is_known_name(word: str, written: str, beside: str) -> bool:
+def _is_known_name(word: str, written: str, surroundings: str) -> bool:
     """Whether a word at the beginning is a name: a possessive, or one with a capital within other sentences."""
     if written[-2:] in ("'s", "’s"):
         return True
-    return re.search(rf"(?<=[^\W\d_]) {re.escape(word)}\b|(?<=,) {re.escape(word)}\b", beside) is not None
+    return re.search(rf"(?<=[^\W\d_]) {re.escape(word)}\b|(?<=,) {re.escape(word)}\b", surroundings) is not None
 
 
 def _is_there(word: str, known: str, page: str) -> bool:
@@ -265,16 +267,16 @@ def _is_spelled_out(words: Sequence[re.Match[str]], place: int, page: str) -> bo
     return len(initials) > 1 and re.search(rf"\b{initials}\b", page) is not None
 
 
-def _has_another_subject(word: str, one: QuotedText, beside: str) -> bool:
+def _has_another_subject(word: str, one: QuotedText, surroundings: str) -> bool:
     """Whether the quote is of another: it begins with a name as well, and holds none of this one."""
     first = _WORD.match(one.around)
     if first is None or re.search(rf"\b{re.escape(word)}\b", f"{one.around}\n{one.heading}", re.I):
         return False
     other = _POSSESSIVE.sub("", first[0])
-    if not _is_name(other, f"{one.page}\n{beside}"):
+    if not _is_name(other, f"{one.page}\n{surroundings}"):
         return False
     together = rf"\b(?:{re.escape(word)} (?:\w+ )?{re.escape(other)}|{re.escape(other)} (?:\w+ )?{re.escape(word)})\b"
-    return _is_known_name(other, other, f"{beside}\n{one.page}") and not re.search(together, one.page)
+    return _is_known_name(other, other, f"{surroundings}\n{one.page}") and not re.search(together, one.page)
 
 
 def _fold(word: str) -> str:

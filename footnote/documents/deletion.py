@@ -57,7 +57,7 @@ async def _remove(rt: Runtime, document_id: str, gone_with: str | None) -> Delet
         of_family = scoped(session, Document).with_only_columns(Document.collection_id)
         collection_ids = (await session.scalars(of_family.where(Document.id.in_(innermost_first)).distinct())).all()
         counts = Counter({"documents": len(innermost_first)})
-        counts.update(await _delete_beside(session, innermost_first))
+        counts.update(await _delete_dependent(session, innermost_first))
         counts.update(await _delete_rows(session, innermost_first))
         causes = dict.fromkeys(innermost_first, document_id) | {document_id: gone_with}
         actions = {each: {"deleted_with": cause} if cause else {} for each, cause in causes.items()}
@@ -83,7 +83,7 @@ async def _family(session: AsyncSession, document_id: str, *, locked: bool = Fal
     return family
 
 
-async def _delete_beside(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
+async def _delete_dependent(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
     """Removes what was made from the documents except their texts, and gives up their objects. Returns the counts.
 
     An archive of a thousand files takes no more statements than one document.

@@ -128,8 +128,8 @@ def _counts(criteria: Criteria, text: str, value: Value) -> float:
     """Less for a number of other things than those that are to be counted."""
     if not criteria.intent.counted:
         return 1.0
-    beside = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
-    return OTHERWISE if counted_with(criteria.intent.counted).isdisjoint(beside) else 1.0
+    around = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
+    return OTHERWISE if counted_with(criteria.intent.counted).isdisjoint(around) else 1.0
 
 
 # Behind which a number is part of a name: "aboard Flight 302". A sentence may begin with "About".
@@ -167,8 +167,8 @@ def _person(criteria: Criteria, text: str) -> float:
     for match in _NAME.finditer(text):
         if _is_person(criteria, text, match):
             named += match.end() - match.start()
-            beside = text[max(0, match.start() - 40) : match.end() + 40]
-            best = max(best, 1.0 if _ROLE.search(beside) else 0.7 if _says(criteria, text, match) else OTHERWISE)
+            around = text[max(0, match.start() - 40) : match.end() + 40]
+            best = max(best, 1.0 if _ROLE.search(around) else 0.7 if _says(criteria, text, match) else OTHERWISE)
     is_role = _AGENT.search(text) or (criteria.intent.is_rule and _BOUND.search(text))
     return 1.0 if 2 * named > len(text) else max(best, 0.6 if is_role else 0.0)
 
@@ -183,8 +183,8 @@ def _is_person(criteria: Criteria, text: str, match: re.Match[str]) -> bool:
 def _says(criteria: Criteria, text: str, match: re.Match[str]) -> bool:
     """Whether a word of the question that names nothing is near, if it has one."""
     common = criteria.intent.common.union(*(criteria.like.get(word, ()) for word in criteria.intent.common))
-    beside = text[max(0, match.start() - FAR) : match.end() + FAR]
-    return not common or not common.isdisjoint(stems(beside))
+    around = text[max(0, match.start() - FAR) : match.end() + FAR]
+    return not common or not common.isdisjoint(stems(around))
 
 
 def _is_known(criteria: Criteria, name: str) -> bool:
@@ -197,18 +197,18 @@ def _is_known(criteria: Criteria, name: str) -> bool:
 _COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}--?[a-z])")
 
 
-def _steps(_sought: Criteria, text: str) -> float:
+def _steps(_criteria: Criteria, text: str) -> float:
     """Commands, options and words that say what to do."""
     if _COMMAND.search(text):
         return 1.0
     return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))
 
 
-def _series(_sought: Criteria, text: str) -> float:
+def _series(_criteria: Criteria, text: str) -> float:
     return min(1.0, len(_SERIES.findall(text)) / 3 + text.count("\n") / 4)
 
 
-def _place(_sought: Criteria, text: str) -> float:
+def _place(_criteria: Criteria, text: str) -> float:
     return 1.0 if _PLACE.search(text) else 0.0
 
 

@@ -14,7 +14,7 @@ from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.settings import Settings
 from footnote.text import estimated_tokens
 
-MOST_MODELS = 32  # beside the configured one
+MOST_MODELS = 32  # in addition to the configured one
 
 
 def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, interactive: bool) -> Embedder:

@@ -108,7 +108,7 @@ class _Listening:
         self._thoughts.thought = True
 
     def end(self) -> Iterator[GeneratorEvent]:
-        """Raises ProviderRejected or Unavailable if there is no answer beside the thoughts."""
+        """Raises ProviderRejected or Unavailable if there is no answer except thoughts."""
         if rest := self._token(self._thoughts.close(ended=not (self._cut and self.unmarked))):
             yield rest
         yield self._usage()

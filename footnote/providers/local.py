@@ -43,7 +43,7 @@ VOCABULARY = _IN_PACKAGE(
 )
 
 
-def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+def open_embedder(settings: Settings, shared_with: Embedder | None = None) -> Embedder:
     """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
     if settings.embedding_model not in (None, MODEL):
         raise ProviderRejected(
@@ -51,7 +51,7 @@ def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedde
         )
     if settings.embedding_dimensions not in (None, DIMENSIONS):
         raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
-    return beside or LocalEmbedder()
+    return shared_with or LocalEmbedder()
 
 
 class LocalEmbedder:

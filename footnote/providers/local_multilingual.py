@@ -41,7 +41,7 @@ WIDE = 1536  # numbers between the two layers of a feed-forward network
 _FIRST, _LAST = 0, 2  # the tokens around each text
 
 
-def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+def open_embedder(settings: Settings, shared_with: Embedder | None = None) -> Embedder:
     """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
     if settings.embedding_model not in (None, MODEL):
         raise ProviderRejected(
@@ -49,7 +49,7 @@ def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedde
         )
     if settings.embedding_dimensions not in (None, DIMENSIONS):
         raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
-    return beside or MultilingualEmbedder()
+    return shared_with or MultilingualEmbedder()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
 DRAIN_SECONDS = 0.1
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a piece, beside its content
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a piece, in addition to its content
 _WORDS = ("text", "thinking", "reasoning", "content", "summary")  # of a part of it
 _TEXT_TYPES = ("text", "output_text")
 _DEEPEST = 4  # levels of parts within parts
@@ -47,9 +47,11 @@ _DEEPEST = 4  # levels of parts within parts
 class _Model:
     provider = "openai"
 
-    def __init__(self, settings: Settings, beside: "_Model | None" = None) -> None:
+    def __init__(self, settings: Settings, shared_with: "_Model | None" = None) -> None:
         self._settings = settings
-        self._connection: OpenAIConnection = beside._connection if beside else OpenAIConnection(settings, self.address)
+        self._connection: OpenAIConnection = (
+            shared_with._connection if shared_with else OpenAIConnection(settings, self.address)
+        )
 
     @property
     def address(self) -> str:
@@ -68,8 +70,8 @@ class OpenAIEmbedder(_Model):
     longest_text = None
     question_prefix = ""
 
-    def __init__(self, settings: Settings, beside: "OpenAIEmbedder | None" = None) -> None:
-        super().__init__(settings, beside)
+    def __init__(self, settings: Settings, shared_with: "OpenAIEmbedder | None" = None) -> None:
+        super().__init__(settings, shared_with)
         self.model = settings.embedding_model or EMBEDDING_MODEL
 
     def count_tokens(self, text: str) -> int:
@@ -324,8 +326,8 @@ def _refusal(error: ProviderRefusal) -> FootnoteError:
     return refusal(error.status, reason, error.headers, unpaid="insufficient_quota" in error.said.codes)
 
 
-def open_embedder(settings: Settings, beside: OpenAIEmbedder | None = None) -> OpenAIEmbedder:
-    return OpenAIEmbedder(settings, beside)
+def open_embedder(settings: Settings, shared_with: OpenAIEmbedder | None = None) -> OpenAIEmbedder:
+    return OpenAIEmbedder(settings, shared_with)
 
 
 def open_generator(settings: Settings) -> OpenAIGenerator:

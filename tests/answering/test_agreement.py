@@ -26,10 +26,10 @@ Die Gesellschaft beschäftigte am 31. Dezember 2018 weltweit 93.516 Mitarbeiter.
 """
 
 
-def judged(sentence: str, quote: str, page: str = PAGE, beside: str = "") -> Mismatch | None:
+def judged(sentence: str, quote: str, page: str = PAGE, surroundings: str = "") -> Mismatch | None:
     start = page.index(quote)
     return mismatch(
-        sentence, [QuotedText(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{beside}\n{page}"
+        sentence, [QuotedText(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{surroundings}\n{page}"
     )
 
 
@@ -108,7 +108,7 @@ MISSING = [
 
 @pytest.mark.parametrize(("sentence", "quote", "missing"), MISSING)
 def test_what_no_quote_holds_is_named(sentence: str, quote: str, missing: str) -> None:
-    assert judged(sentence, quote, beside="Is it IBM or Siobhan?") == Mismatch((missing,))
+    assert judged(sentence, quote, surroundings="Is it IBM or Siobhan?") == Mismatch((missing,))
 
 
 @pytest.mark.parametrize(

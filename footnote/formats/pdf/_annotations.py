@@ -111,7 +111,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
     Behind the words left of it, else below the line above it, which is where labels stand; a mark such as a tick
     goes with the words that are closest.
     """
-    row = [line for line in text.lines if line.first.around(line.last).beside(box)]
+    row = [line for line in text.lines if line.first.around(line.last).is_level_with(box)]
     left = [line for line in row if line.first.left < box.left]
     right = [line for line in row if line.first.left >= box.left]
     nearest = min(left, key=lambda line: max(0, box.left - line.last.right), default=None)

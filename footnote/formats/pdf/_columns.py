@@ -95,7 +95,7 @@ def _level(line: Piece) -> Iterator[Piece]:
     for index in range(1, len(line) + 1):
         if index < len(line):
             last, word = line[index - 1].box, line[index].box
-            if last.beside(word) and word.left >= last.left:
+            if last.is_level_with(word) and word.left >= last.left:
                 continue
         yield line[start:index]
         start = index

@@ -90,7 +90,7 @@ class PageText:
 
     def _column_by_column(self, lines: list[TextLine]) -> list[TextLine]:
         looked_at = (
-            line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.beside(line.last)
+            line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.is_level_with(line.last)
         )
         if not any(map(self._has_gutter, looked_at)) and not self._alternate(lines):
             return lines
@@ -221,7 +221,7 @@ class PageText:
         last, first = line.last, following.first
         height = max(last.top - last.bottom, first.top - first.bottom)
         gap = first.left - last.right
-        if not last.beside(first) or not -_BACK * height < gap < _ROW_GAP * height:
+        if not last.is_level_with(first) or not -_BACK * height < gap < _ROW_GAP * height:
             return True
         return not self._upright(line.end - 1) or not self._upright(following.start)
 
@@ -287,7 +287,7 @@ def _on_row(row: list[TextLine], line: TextLine) -> bool:
     one = reduce(Box.around, (box for piece in row for box in (piece.first, piece.last)))
     other = line.first.around(line.last)
     gap = max(other.left - one.right, one.left - other.right)
-    return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
+    return one.is_level_with(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
 
 
 def _may_be_prose(text: str) -> bool:

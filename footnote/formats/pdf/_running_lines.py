@@ -200,7 +200,7 @@ def _rows(text: PageText, page: Box) -> list[_Row]:
     rows: list[tuple[Box, list[TextLine]]] = []
     for line in sorted(text.lines, key=lambda line: -line.first.bottom):
         box = line.first.around(line.last)
-        if rows and rows[-1][0].beside(box):
+        if rows and rows[-1][0].is_level_with(box):
             rows[-1] = rows[-1][0].around(box), [*rows[-1][1], line]
         else:
             rows.append((box, [line]))
