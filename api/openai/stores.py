@@ -125,7 +125,7 @@ async def search_vector_store(
     async with rt.transaction() as session:
         expiry.check(await collections.find(session, collection_id))
     asked = [_query(each, collection_id, body, caller) for each in body.query]
-    results = await while_connected(request, searching.at_once(rt, asked))
+    results = await while_connected(request, searching.in_parallel(rt, asked))
     spent = [entry for each in results for entry in each.spent]
     await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(asked), *spent)
     best = [each for each in _merged(results) if each[1] >= body.ranking_options.score_threshold]

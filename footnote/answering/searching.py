@@ -16,7 +16,7 @@ from footnote.tenancy.usage import UsageEntry
 PASSAGES = 8  # hits a generator sees
 FURTHER_PASSAGES = 4  # for each further part
 MOST_PASSAGES = 16
-READ_ALONE = 16  # passages out of which sentences are chosen without a model
+READ_WITHOUT_MODEL = 16  # passages out of which sentences are chosen without a model
 SURE = 0.8  # the score of a row beside which no other is looked for
 
 
@@ -36,11 +36,11 @@ def passages_without_model(question: Question, hits: Sequence[Hit], candidates: 
     if not is_one or question.least_relevance or len(hits) < PASSAGES:
         return shown(question, hits)
     known = {hit.chunk_id for hit in hits}
-    return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_ALONE]
+    return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_WITHOUT_MODEL]
 
 
 def with_rows(
-    question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], places: Mapping[str, PageExcerpt]
+    question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]
 ) -> list[Hit]:
     """The hits, the last of those shown replaced by the candidate behind them whose table has the value asked for.
 
@@ -48,12 +48,12 @@ def with_rows(
     the matter. Long work: not for the event loop.
     """
     first = shown(question, hits)
-    rows = tables.rows(question.query.text, passages(first, places))
+    rows = tables.rows(question.query.text, passages(first, excerpts))
     if rows and rows[0].score >= SURE:
         return list(hits)
     known, last = {hit.chunk_id for hit in hits}, len(first)
     pool = [*hits, *(hit for hit in candidates if hit.chunk_id not in known)]
-    rows = tables.rows(question.query.text, passages(pool, places))
+    rows = tables.rows(question.query.text, passages(pool, excerpts))
     if not rows or rows[0].marker <= last or rows[0].score < tables.ANSWERS:
         return list(hits)
     best = pool[rows[0].marker - 1]
@@ -61,9 +61,9 @@ def with_rows(
     return [*others[: last - 1], best, *others[last - 1 :]][: len(hits)]
 
 
-def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Passage]:
+def passages(hits: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]) -> list[Passage]:
     """As generators see them, numbered from 1."""
-    before = [places[hit.chunk_id].before(hit.char_start) if hit.chunk_id in places else "" for hit in hits]
+    before = [excerpts[hit.chunk_id].before(hit.char_start) if hit.chunk_id in excerpts else "" for hit in hits]
     return [
         Passage(number, hit.place, hit.text, before[number - 1], hit.document_id) for number, hit in enumerate(hits, 1)
     ]
@@ -74,10 +74,10 @@ async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult
     if not question.parts:
         return await search(rt, question.query, beside)
     parts = [replace(question.query, text=part) for part in question.parts]
-    return _together(await at_once(rt, parts, beside), question.query.top_k)
+    return _together(await in_parallel(rt, parts, beside), question.query.top_k)
 
 
-async def at_once(rt: Runtime, queries: Sequence[Query], beside: Beside | None = None) -> list[SearchResult]:
+async def in_parallel(rt: Runtime, queries: Sequence[Query], beside: Beside | None = None) -> list[SearchResult]:
     """The result of each. Raises what `search` raises for one of them; the others are stopped then."""
     try:
         async with asyncio.TaskGroup() as group:
