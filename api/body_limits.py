@@ -16,7 +16,7 @@ from footnote.documents.presigned_uploads import PART_BYTES
 from footnote.settings import Settings
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
-MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
+MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields in addition to the files
 
 Route = TypeVar("Route", bound=Callable[..., object])
 

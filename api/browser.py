@@ -47,7 +47,7 @@ def check_from_page(request: Request) -> None:
 
 
 async def secret_of(rt: Runtime, request: Request) -> str | None:
-    """What the session's cookie holds; None without one, or beside a key.
+    """The value of the session cookie; None without one, or if the request has a key.
 
     Raises Unauthenticated for a cookie that does not count.
     """

@@ -1,4 +1,4 @@
-"""What routes depend on, as types: the Runtime, and the caller with its scope, rate limit and budget."""
+"""Dependencies of routes: the Runtime, and the caller with its scope, rate limit and budget."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial, wraps

@@ -39,7 +39,7 @@ def broker_url(redis_url: str) -> str:
 
 
 def _by_sentinels(redis_url: str) -> dict[str, Any]:
-    """What kombu wants to know beside the addresses of sentinels."""
+    """What kombu needs in addition to the addresses of sentinels."""
     found = sentinels_of(redis_url)
     if found is None:
         return {}

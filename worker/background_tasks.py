@@ -1,4 +1,4 @@
-"""Works on background tasks, beside the dispatcher. Several processes may: a task is claimed in Postgres."""
+"""Executes background tasks in the dispatcher's process. Several may: a task is claimed in Postgres."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Sends due webhooks, beside the dispatcher: slow receivers and busy workers do not hold each other up.
+"""Sends due webhooks, in the process of the dispatcher: slow receivers and busy workers do not delay each other.
 
 Several may run: a delivery is claimed in Postgres before it is sent.
 """

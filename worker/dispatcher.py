@@ -43,7 +43,7 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Runs until cancelled. Waits while Postgres or Redis is away. A broker that hangs delays no recovery."""
+        """Runs until cancelled. Waits while Postgres or Redis is unavailable. A hanging broker delays no recovery."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._requeueing())
             group.create_task(self._refilling())

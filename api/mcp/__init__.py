@@ -1,4 +1,4 @@
-"""The MCP server at `/mcp`: who may ask, and where others learn how. The SDK behind it is imported when it is needed.
+"""The MCP server at `/mcp`: access, and metadata for clients without a token. The SDK is imported at its first use.
 
 It takes about as much time and memory as FastAPI, and most processes never serve it: so the first request has it
 imported, in a thread.
@@ -28,7 +28,7 @@ from footnote.tenancy.keys import Principal
 
 PATH = "/mcp"
 HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")  # that pages of allowed origins send
-_METADATA = "/.well-known/oauth-protected-resource"  # RFC 9728, section 3.1: the resource's path stands behind it
+_METADATA = "/.well-known/oauth-protected-resource"  # RFC 9728, section 3.1: the resource's path is behind it
 _SCOPES = ("read", "write")
 
 

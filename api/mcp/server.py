@@ -1,6 +1,6 @@
-"""The MCP server: what the SDK asks, answered by tools, resources and prompts. Importing this imports the SDK.
+"""The MCP server: provides the SDK with tools, resources and prompts. Importing this module imports the SDK.
 
-Both eras of the protocol are served without sessions: each POST has a key, and all that it needs.
+Old and new revisions of the protocol are served without sessions: each POST has a key, and all that it needs.
 """
 
 import gc

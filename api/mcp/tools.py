@@ -1,6 +1,6 @@
 """The tools of the MCP server: each reads its arguments, calls the domain as the native routes do, shapes the result.
 
-Nothing deletes, and nothing takes a file: the model that calls may have been talked into it by a text that it read.
+No tool deletes, and none takes a file: a text that the model has read may have tricked it into the call.
 """
 
 import re

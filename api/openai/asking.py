@@ -1,4 +1,4 @@
-"""Questions as OpenAI's clients ask them: where to look, who writes, what was said before."""
+"""Questions of OpenAI's clients: the collections to search, the model, and the earlier messages."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -26,7 +26,7 @@ MOST_CHARACTERS = 200_000
 
 @dataclass(frozen=True)
 class ConversationInput:
-    """What a request says, in `turns`: the question, what was said before it, and instructions."""
+    """The messages of a request (`turns`): the question, the history before it, and instructions."""
 
     words: str
     history: Sequence[ChatMessage]

@@ -1,4 +1,4 @@
-"""Chat completions: a question after what was said before, answered from documents."""
+"""Chat completions: a question with its history, answered from documents."""
 
 import time
 from typing import Any

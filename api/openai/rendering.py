@@ -1,4 +1,4 @@
-"""Answers as OpenAI's clients read them: one generator of what goes over the wire, streamed or as its last state."""
+"""Answers in the format of OpenAI's clients: streamed, or as the final state of the stream."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -60,7 +60,7 @@ def written(value: Any) -> str:
 
 
 def marked(text: str, marker: int) -> tuple[int, int]:
-    """Where the mark of a footnote stands in the text; characters as Python counts them."""
+    """Where the mark of a footnote is in the text; characters as Python counts them."""
     mark = f"[{marker}]"
     begins = text.find(mark)
     return begins, begins + len(mark)

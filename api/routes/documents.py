@@ -134,9 +134,9 @@ class DocumentPatch(In):
 async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
     """Merge into the document's metadata (RFC 7396), or move it to another collection.
 
-    Filters and hits use the new metadata at once. A moved document is found in its new collection at once, with the
-    files found in it; it is ingested again only if that collection has another chunking, language or model, and until
-    then its words find it there.
+    Filters and hits use the new metadata immediately. A moved document is immediately found in its new collection, with
+    the files found in it. It is ingested again only if that collection has another chunking, language or model; until
+    then, keyword search finds it.
     """
     async with rt.transaction() as session:
         if body.collection is not None:
@@ -148,9 +148,9 @@ async def update_document(document_id: DocumentId, body: DocumentPatch, rt: Runt
 
 @router.delete("/{document_id}")
 async def delete_document(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
-    """Delete a document and everything that was made from it. The receipt counts it.
+    """Delete a document and everything derived from it. The receipt has the counts.
 
-    You can delete it at any moment, also while it is ingested. If you repeat the request, you get the same receipt.
+    You can delete it at any time, also during ingestion. If you repeat the request, you get the same receipt.
     """
     return DeletionOut.model_validate(await deletion.remove(rt, document_id))
 
@@ -235,7 +235,7 @@ async def get_document_page_image(
     version: OfVersion = None,
     if_none_match: Annotated[str | None, Header(description="`ETag` of the image that you have.")] = None,
 ) -> Response:
-    """Get a page of a PDF as an image in WebP. It is made once and then stored.
+    """Get a page of a PDF as a WebP image. It is rendered once and then stored.
 
     With `version` the image never changes, and a client may store it. Otherwise send its `ETag` to ask again.
     """
@@ -308,7 +308,7 @@ async def get_document_page(
 async def list_document_chunks(
     document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: ChunkCursor = None
 ) -> PageOf[ChunkOut]:
-    """List the chunks that queries see, in order, each with its place in a page's text."""
+    """List the searchable chunks in order, each with its position in a page's text."""
     async with rt.transaction() as session:
         found = await documents.chunks(session, document_id, limit=limit + 1, after=int(cursor) if cursor else -1)
     return page(found, limit, ChunkOut.of, lambda chunk: chunk.position)

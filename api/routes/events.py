@@ -1,4 +1,4 @@
-"""One stream of events for everything that changes."""
+"""One stream of events for all changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -47,7 +47,7 @@ async def stream_events(
 ) -> Response:
     """Stream what changes of your documents and their jobs, as server-sent events.
 
-    `document` has a document that is new or has changed, with its newest job; `removed` the id of one that is gone;
+    `document` has a document that is new or has changed, with its newest job; `removed` the id of a deleted one;
     `counts` the number of documents by status; `pause` since when all work is paused. `pause` and `counts` come first.
     Quick changes of a document become one event. Open the stream first, then read lists: nothing is missed in between.
     After a break, send the `id` of the last event: you get what you missed or, if that is no longer known, `reset`:

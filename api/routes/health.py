@@ -40,9 +40,9 @@ async def check_liveness() -> dict[str, str]:
 async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
     """Check whether this process can serve requests.
 
-    `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
-    queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
-    model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
+    `status` is `ready`, `degraded` (`checks` names the unavailable part) or `not_ready` with 503. Without Redis,
+    uploads and queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works.
+    A failing model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
     DATABASE_DIRECT_URL. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():

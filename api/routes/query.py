@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["query"])
 
 @router.post("/search")
 async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker, explain: bool = False) -> SearchOut:
-    """Find the passages that fit the query best, each with its place in a document.
+    """Find the passages that fit the query best, each with its position in a document.
 
     `explain` adds how each part of the search ranked a hit. `rerank` says whether the configured reranker is used; by
     default it is used if there is one. If it fails, the hits keep their order, and `rerank_failure` says why.

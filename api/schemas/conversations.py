@@ -78,14 +78,14 @@ class ConversationOut(Out):
 
 
 class PassageOut(AnchoredOut):
-    """Where a passage stands that was found for an answer."""
+    """The position of a passage that was found for an answer."""
 
     chunk_id: str
     heading: str
 
 
 class MessageOut(Out):
-    """Of an answer also what was searched and found; null for a question, and for answers of earlier versions."""
+    """An answer also has what was searched and found; null for a question, and for answers of earlier versions."""
 
     id: str
     role: Literal["user", "assistant"]

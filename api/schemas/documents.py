@@ -95,7 +95,7 @@ class ListedDocumentsOut(PageOf[DocumentOut]):
 
 
 class EstimateOut(Out):
-    """What ingesting a file would take. `documents` counts the file and the files within it."""
+    """The estimated ingestion of a file. `documents` counts the file and the files in it."""
 
     documents: int
     pages: int

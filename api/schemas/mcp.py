@@ -77,7 +77,7 @@ class AskArguments(In):
 
 
 class FootnoteOut(LocatedOut):
-    """A footnote. If it is `verified`, the quote stands on the page to the letter, at these characters."""
+    """A footnote. If it is `verified`, the quote is on the page to the letter, at these characters."""
 
     marker: int
     quote: str

@@ -38,7 +38,7 @@ class ModelComparisonIn(In):
 
 
 class ModelEstimateOut(Out):
-    """What another model would take for the chunks that the collection has now."""
+    """The estimated cost of another model for the present chunks of the collection."""
 
     provider: str
     model: str
@@ -50,7 +50,7 @@ class ModelEstimateOut(Out):
 
 
 class ModelSwapOut(Out):
-    """A swap: each chunk gets a vector of the other model; then you switch, and can go back."""
+    """A swap: each chunk gets a vector of the other model; then you switch, and can roll back."""
 
     id: str
     collection_id: str
@@ -115,7 +115,7 @@ class ComparedQuestionOut(Out):
 
 
 class ModelComparisonOut(Out):
-    """Both models asked the same questions; the means first. Null where there is nothing to average."""
+    """The results of both models for the same questions; means first. Null if there is nothing to average."""
 
     overlap: float | None
     ndcg_active: float | None

@@ -121,7 +121,7 @@ class UsageOut(Out):
 
 
 class CoverageOut(Out):
-    """What was searched. The answer lacks what is in `unfinished` documents: ask again when they are ready."""
+    """What was searched. The answer does not use `unfinished` documents: ask again when they are ready."""
 
     documents: Annotated[int, Field(description="Documents that were searched.")]
     unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
@@ -135,7 +135,8 @@ class CoverageOut(Out):
 class EvidenceOut(Out):
     """Why an answer was not found: the strength of the best passage, and what is needed to answer from one.
 
-    See `FOOTNOTE_LEAST_EVIDENCE`. A passage that was strong enough and gave no verified footnote has more than needed.
+    See `FOOTNOTE_LEAST_EVIDENCE`. If a passage was strong enough but gave no verified footnote, `found` is above
+    `needed`.
     """
 
     found: float
@@ -143,7 +144,7 @@ class EvidenceOut(Out):
 
 
 class CorrectionOut(Out):
-    """A word that stands nowhere in what was searched, and what was looked for instead: nearest words, or its parts."""
+    """A word that is not in the searched documents, and what was searched instead: the nearest words, or its parts."""
 
     word: str
     searched: list[str]

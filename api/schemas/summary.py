@@ -16,7 +16,7 @@ from footnote.model_swap import SwapDetails
 
 
 class DocumentCountsOut(Out):
-    """By status. `total` and `searchable` are exact whatever there is."""
+    """Documents by status. `total` and `searchable` are always exact."""
 
     total: int
     searchable: Annotated[int, Field(description="Documents with a searchable version.")]

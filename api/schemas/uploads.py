@@ -14,7 +14,7 @@ Filename = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class UploadFields(In):
-    """What you can say of a document beside its bytes."""
+    """What you can send with a document, in addition to its bytes."""
 
     collection: Name = "default"
     metadata: JsonObject | None = None
@@ -78,7 +78,7 @@ class RefusedUploadOut(Out):
 
 
 class DirectUploadOut(Out):
-    """The parts to send, and their addresses."""
+    """The parts to upload, and their addresses."""
 
     upload_id: str
     expires_at: datetime

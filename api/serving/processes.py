@@ -1,7 +1,7 @@
 """Several processes of the API at one port, and their parent, which replaces dead ones and restarts them one by one.
 
-uvicorn's own parent waits for one process at a time. Meanwhile it ignores signals, and the port stays open although no
-process accepts connections.
+uvicorn's own parent waits for one process at a time. While it waits, it ignores signals, and the port stays open
+although no process accepts connections.
 """
 
 import gc

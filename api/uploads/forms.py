@@ -115,7 +115,7 @@ def check_length(request: Request, rt: Runtime) -> None:
 
 
 class _Fields:
-    """The small parts of a form beside the files."""
+    """The small parts of a form, without its files."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}

@@ -1,7 +1,7 @@
-"""Answers: one generator of typed events, rendered elsewhere as JSON, SSE or text.
+"""Answers a question: yields typed events, which callers send as JSON, server-sent events or text.
 
-rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. The order of events is Sources, then
-Deltas and Citations as the answer grows, then Done. Errors are raised.
+The steps are: rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. The events are Sources,
+then Deltas and Citations while the answer is written, then Done. Errors are raised.
 """
 
 import asyncio
@@ -248,7 +248,7 @@ async def _made(
         truncated=writing.truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
-    # Another one writes only as long as the first is away.
+    # Another one writes only as long as the first is unavailable.
     if known.key is not None and meter.writer == first_choice and answer_cache.worth_storing(done):
         meter.before = partial(answer_cache.store, key=known.key, query_vectors=known.query_vectors, done=done)
     yield done

@@ -1,4 +1,4 @@
-"""Whether the quotes behind a sentence say what it says: its numbers, units, dates and names, and its negation.
+"""Whether the quotes of a sentence say what it says: its numbers, units, dates and names, and its negation.
 
 A sentence may use other words than its quotes. What it must share with them are values and names: a number that only
 the sentence has was made up, or belongs to something else. Where that is not clear, the sentence is believed.
@@ -40,7 +40,7 @@ _CODE = re.compile(r"\d+[A-Za-z]+")
 
 @dataclass(frozen=True)
 class QuotedText:
-    """A quote `page[start:end]` and what stands over it: file, headings, column names."""
+    """A quote `page[start:end]` and what is over it: file, headings, column names."""
 
     page: str
     start: int
@@ -136,7 +136,7 @@ def _stands(said: str, value: Value, evidence: Sequence[QuotedText]) -> bool:
 
 
 def _is_sterling(value: Value, source: Value) -> bool:
-    """`899 pounds` beside `£899`: the word alone is a weight."""
+    """`899 pounds` for `£899`: the word alone is a weight."""
     return source.unit == "GBP" and value.unit == "g" and value.number / value.factor == source.number / source.factor
 
 

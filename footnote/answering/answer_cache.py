@@ -43,7 +43,7 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What an answer is stored under: `scope` covers all that it depends on besides the words of the question."""
+    """What an answer is stored under: `scope` covers all that it depends on except the words of the question."""
 
     question: str
     scope: bytes

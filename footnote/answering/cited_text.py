@@ -46,7 +46,7 @@ class PageExcerpt:
         return next((" > ".join(each) for each in paths), None if not self.outline else "")
 
     def before(self, place: int) -> str:
-        """What stands before a place of the page, as far as the head of a table may be away."""
+        """What is before a place of the page, as far as the head of a table may be away."""
         end = place - self.start
         return self.text[max(0, end - BEFORE) : end] if end > 0 else ""
 
@@ -185,7 +185,7 @@ class Draft:
     def _footnote(
         self, hit: Hit, quote: str, space: str | None = None, *, claimed_from: int | None = None
     ) -> list[Event]:
-        """`space` before it, where it does not stand at the end of what has been written."""
+        """`space` before it, where it does not be at the end of what has been written."""
         known = self.footnotes.get((hit.chunk_id, quote))
         footnote = known or self._check(hit, quote)
         self.footnotes[hit.chunk_id, quote] = footnote
@@ -241,7 +241,7 @@ class Draft:
 
 
 def _first_end(text: str) -> int:
-    """The end of the first sentence of the text, if another one begins behind it; else 0."""
+    """The end of the first sentence of the text, if another one begins after it; else 0."""
     if len(text) > 2 * LONGEST_SENTENCE or not _ENDS.search(text):
         return 0
     ends = [end for _, end in sentences.spans(text)]

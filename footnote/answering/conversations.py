@@ -127,7 +127,7 @@ async def messages_of(
     after: str | None = None,
     newest_first: bool = False,
 ) -> Sequence[Message]:
-    """Oldest first or newest first, those that come behind the message with the id `after`."""
+    """Oldest first or newest first, those that come after the message with the id `after`."""
     query = scoped(session, Message).where(Message.conversation_id == conversation.id)
     if after:
         behind = query.with_only_columns(Message.position).where(Message.id == after).scalar_subquery()
@@ -330,7 +330,7 @@ def _details(done: Done, sources: Sources) -> dict[str, Any]:
 
 
 def _of_sources(sources: Sources) -> dict[str, Any]:
-    """Of passages only their places: the text stands in the document."""
+    """Of passages only their places: the text is in the document."""
     return {
         "searched": asdict(sources.searched),
         "passages": [{name: getattr(hit, name) for name in _PLACE} for hit in sources.hits],

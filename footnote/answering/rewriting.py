@@ -41,7 +41,7 @@ _LISTED = re.compile(r"^\s*(?:[-*•]|\d[.)])\s*")
 def fitting(history: Sequence[ChatMessage], tokens: int) -> list[ChatMessage]:
     """The newest exchanges, each whole, that fit into the number of tokens (estimated), without their citation markers.
 
-    A marker of an earlier answer means nothing beside the sources of the next one.
+    A marker of an earlier answer means nothing for the sources of the next one.
     """
     exchanges: list[list[ChatMessage]] = []
     for turn in history:

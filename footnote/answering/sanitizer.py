@@ -1,4 +1,4 @@
-"""Turns a model's answer into plain text: what the model invents besides words never leaves the server.
+"""Turns a model's answer into plain text: links and code that the model invents never leave the server.
 
 Active HTML, images, the targets of links and calls of tools are left out, addresses too unless they stand literally in
 a passage that was shown; then they are plain text. What is left out leaves a gap, so that what stood around it does

@@ -17,7 +17,7 @@ PASSAGES = 8  # hits a generator sees
 FURTHER_PASSAGES = 4  # for each further part
 MOST_PASSAGES = 16
 READ_WITHOUT_MODEL = 16  # passages out of which sentences are chosen without a model
-SURE = 0.8  # the score of a row beside which no other is looked for
+SURE = 0.8  # the score of a row from which on no other is looked for
 
 
 def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
@@ -27,7 +27,7 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
 
 
 def passages_without_model(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
-    """The hits that are read without a model: candidates behind them, too, for that costs little.
+    """The hits that are read without a model: candidates after them, too, for that costs little.
 
     Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed; nor where
     any sentence may answer, of which the search knows best.
@@ -42,9 +42,9 @@ def passages_without_model(question: Question, hits: Sequence[Hit], candidates: 
 def with_rows(
     question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]
 ) -> list[Hit]:
-    """The hits, the last of those shown replaced by the candidate behind them whose table has the value asked for.
+    """The hits, the last of those shown replaced by the candidate after them whose table has the value asked for.
 
-    A row of figures has few of the question's words, so that its chunk is often found behind others that only speak of
+    A row of figures has few of the question's words, so that its chunk is often found after others that only speak of
     the matter. Long work: not for the event loop.
     """
     first = shown(question, hits)

@@ -32,7 +32,7 @@ class UnsupportedSentence:
 
 @dataclass(frozen=True)
 class FootnoteSpan:
-    """Where a footnote stands in the answer: its marker, or a claim with its marker.
+    """Where a footnote is in the answer: its marker, or a claim with its marker.
 
     `evidence` is what a model's sentence is compared with; None where the sentence is the document's own.
     """

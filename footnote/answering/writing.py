@@ -72,7 +72,7 @@ class Writing:
         return self._best.truncated
 
     async def events(self) -> AsyncGenerator[Event | Spent, None]:
-        """Raises what the generator raises in the first try, behind what it wrote."""
+        """Raises what the generator raises in the first try, after what it wrote."""
         try:
             async with aclosing(self._first()) as first:
                 async for each in first:

@@ -81,7 +81,7 @@ class Skipped:
 
 def find(names: Sequence[str], suffixes: set[str]) -> tuple[list[Path], list[Skipped]]:
     """The files that arguments name, each once: files as they are, directories with the files in them that have
-    one of `suffixes`, and patterns; and what the directories hold beside. Raises `FileNotFoundError` with the
+    one of `suffixes`, and patterns; and what else the directories contain. Raises `FileNotFoundError` with the
     argument that names nothing.
     """
     found: dict[Path, Path] = {}

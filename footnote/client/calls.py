@@ -46,7 +46,7 @@ class _Counted:
 class ApiCall:
     """`repeatable`: sending it twice does what sending it once does. `silence`: seconds, if not the client's.
 
-    `accepted` is a status beside 2xx that is an answer.
+    `accepted`: a further status, in addition to 2xx, that is an answer.
     """
 
     method: str
@@ -87,6 +87,6 @@ def upload_of(
 
 
 def form_of(options: Mapping[str, Any]) -> dict[str, str]:
-    """Fields beside a file. `metadata` is JSON."""
+    """Fields of an upload, in addition to its file. `metadata` is JSON."""
     given = {name: value for name, value in options.items() if value is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}

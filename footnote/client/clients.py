@@ -232,7 +232,7 @@ class _Calls(Bound[Way]):
     ) -> Json:
         """The JSON of any route. Each `{}` of the path stands for a name. A POST is not repeated.
 
-        `timeout`: seconds of silence; `accepted`: a status beside 2xx that is no error.
+        `timeout`: seconds of silence; `accepted`: a further status, in addition to 2xx, that is no error.
         """
         known: Any = {"repeatable": method != "POST", "silence": timeout, "accepted": accepted}
         call = ApiCall(method, path_of(path, *names), params or {}, body, **known)

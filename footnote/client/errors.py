@@ -8,7 +8,7 @@ NOT_NOW = {429, 502, 503, 504}
 
 
 class WrongField(NamedTuple):
-    """`field` is where the value stands in the request: `body.top_k`."""
+    """`field` is where the value is in the request: `body.top_k`."""
 
     field: str
     message: str

@@ -1,7 +1,7 @@
 """Collections: documents that share a language, a chunking and an embedding space.
 
-A change of language or chunking only says what is to be re-ingested; `reingestion` does it. A collection that is being
-deleted is not visible any more.
+A change of language or chunking only marks documents for re-ingestion; `documents.reingestion` executes it. A
+collection that is being deleted is no longer visible.
 """
 
 import re

@@ -221,7 +221,7 @@ def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[Openi
 
 
 async def answers(settings: Settings) -> bool:
-    """Whether Postgres answers a connection of its own, with whatever; a pooler may do so while Postgres is away."""
+    """Whether Postgres answers on a new connection; a pooler may do so while Postgres is unavailable."""
     import asyncpg
 
     try:

@@ -174,7 +174,7 @@ async def held(
 ) -> AsyncIterator[None]:
     """Renews a lease every `seconds` while the block runs, then releases it, or only if the block raised.
 
-    If Postgres is away at the end, the lease runs out by itself.
+    If Postgres is unavailable at the end, the lease runs out by itself.
     """
     renewing = asyncio.create_task(_renew(rt, renewal, seconds))
     try:

@@ -140,7 +140,7 @@ class Feed:
         more.set()
 
     def after(self, number: int) -> list[StreamEvent] | None:
-        """The events behind that number; None if some of them are not held any more."""
+        """The events after that number; None if some of them are not held any more."""
         missing = self.number - number
         return None if missing > len(self.held) else list(self.held)[len(self.held) - missing :]
 

@@ -88,7 +88,7 @@ async def _hold_collections(
 async def _hold_family(session: AsyncSession, document_id: str) -> list[tuple[Document, Job]]:
     """The document and what was found in it, each with its newest job, which makes no progress from here on.
 
-    A step that unpacks a container holds its job: only behind that is it known what was found in it.
+    A step that unpacks a container holds its job: only after that is it known what was found in it.
     """
     family: list[tuple[Document, Job]] = []
     held: Any = {"key_share": True}
@@ -145,7 +145,7 @@ SELECT learn_words($1, $3, CAST(language AS regconfig), words) FROM found
 async def _move_rows(session: AsyncSession, source: Collection, target: Collection, ids: Sequence[str]) -> None:
     """A trigger posts the chunks again, and takes words along that no other chunk of the collection has.
 
-    Second vectors stay behind: the swap that they are for is that of the collection.
+    Second vectors stay after: the swap that they are for is that of the collection.
     """
     connection = await driver(session)
     await connection.execute(_LEARN, tenant_of(session), source.id, target.id, list(ids))

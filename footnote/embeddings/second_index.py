@@ -21,7 +21,7 @@ WHERE indrelid = 'chunk_vector'::regclass AND starts_with(relname, $1) AND NOT E
 
 
 async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
-    """Builds the index beside the work, if the space has second vectors enough for one and it is not there.
+    """Builds the index in the background, if the space has enough second vectors and no index yet.
 
     False while another index is being built: then to be tried again.
     """

@@ -26,7 +26,7 @@ WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
 HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
 INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
-ALIKE = 0.7  # of its words that stand in one chosen before it
+ALIKE = 0.7  # of its words that are in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
 _LEANING = {
@@ -178,7 +178,7 @@ _COMMAND_BEHIND = re.compile(r"\s*(?:[^\n:]{0,160}:)?\s*\n\s*(?:```[^`]{1,1000}\
 
 
 def _with_command(extract: Extract, text: str) -> Extract:
-    """With the command that is shown behind it, and what leads to that."""
+    """With the command that is shown after it, and what leads to that."""
     behind = _COMMAND_BEHIND.match(text, extract.end)
     if behind is None or behind.end() - extract.start > LONGEST:
         return extract

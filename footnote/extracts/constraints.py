@@ -2,7 +2,7 @@
 
 A question about another company or year than the documents' finds passages that fit it in all other words. What it
 names is read by plain rules (`question_names`) and looked for in what was found (`evidence`). In doubt a name counts as
-held: a word is looked for in other forms, spelled apart or together, as an acronym or behind one.
+held: a word is looked for in other forms, spelled apart or together, as an acronym or after one.
 """
 
 from collections.abc import Sequence

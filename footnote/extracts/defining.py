@@ -19,7 +19,7 @@ _NOT_DONE = (
     r"(?!\s(?:(?:not|also|always|now|being|often|usually|only|automatically)\s)?"
     r"(?!used|called|termed|defined|known|named|made|composed|designed|intended|meant|based|formed|related)[a-z]+ed\b)"
 )
-# What something does: a verb in the third person behind it.
+# What something does: a verb in the third person after it.
 _DOES = (
     r"\s(?:(?:[a-z]+ly|also)\s)?"
     r"(?:(?:can|will)\s[a-z]{3,}|(?!is\b|was\b|has\b|does\b|this\b)[a-z]{2,}[a-rt-z]s)\s"
@@ -128,7 +128,7 @@ def _spelled(short: str, before: str) -> str:
 
 
 def _in_brackets(short: str, before: str, behind: str) -> float:
-    """Whether the one stands in brackets behind the other; less if the letters do not agree."""
+    """Whether the one is in brackets after the other; less if the letters do not agree."""
     if opened := re.search(r"[(\[][^()\[\]\n]{0,30}\Z", before):
         return 1.0 if _ends_in(short, before[: opened.start()]) else 0.2
     if inside := re.match(r"[\"”’']?\s?\(([^()]{5,120})\)", behind):

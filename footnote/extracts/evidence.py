@@ -107,7 +107,7 @@ class EvidenceText:
         return self._is_only_one(whole)
 
     def _is_only_one(self, whole: str) -> bool:
-        """Whether letters with a number at their end stand there without any number: YAP for YAP1."""
+        """Whether letters with a number at their end are there without any number: YAP for YAP1."""
         base = whole.rstrip("0123456789")
         if len(base) < 3 or base == whole or not base.isalpha():
             return False

@@ -151,7 +151,7 @@ def _values(text: str) -> tuple[Value, ...]:
 
 
 def _near(criteria: Criteria, text: str, value: Value) -> float:
-    """1 beside a word of the question, a half far away from all."""
+    """1 next to a word of the question, a half far away from all."""
     low = max(0, value.start - FAR)
     gaps = [
         max(value.start - low - token.end(), token.start() - (value.end - low), 0)
@@ -162,7 +162,7 @@ def _near(criteria: Criteria, text: str, value: Value) -> float:
 
 
 def _person(criteria: Criteria, text: str) -> float:
-    """A name that the question does not have; more beside a role, or among other names. Of a rule, whom it binds."""
+    """A name that the question does not have; more next to a role, or among other names. Of a rule, whom it binds."""
     best, named = 0.0, 0
     for match in _NAME.finditer(text):
         if _is_person(criteria, text, match):
@@ -174,7 +174,7 @@ def _person(criteria: Criteria, text: str) -> float:
 
 
 def _is_person(criteria: Criteria, text: str, match: re.Match[str]) -> bool:
-    """Whether a name may be a person's, and is not in the question; what an article stands before is none."""
+    """Whether a name may be a person's, and is not in the question; what an article is before is none."""
     if _NO_PERSON.search(match[0]) or _is_known(criteria, match[0]):
         return False
     return not _ARTICLE.search(text, max(0, match.start() - 6), match.start())
@@ -193,7 +193,7 @@ def _is_known(criteria: Criteria, name: str) -> bool:
     return not parts or not criteria.small.isdisjoint(parts) or not criteria.intent.words.isdisjoint(stems(name))
 
 
-# A line to type: behind a prompt, in a fenced block, or with an option.
+# A line to type: after a prompt, in a fenced block, or with an option.
 _COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}--?[a-z])")
 
 

@@ -32,7 +32,7 @@ def passages_of(question: str, passages: Sequence[Passage]) -> list[Passage]:
 
 
 def rows(question: str, of_them: Sequence[Passage]) -> tuple[list[RowAnswer], bool]:
-    """The rows that it asks for, best first, and whether they say it: what is computed stands in none.
+    """The rows that it asks for, best first, and whether they say it: what is computed is in none.
 
     Of what is computed, the rows that it is computed from.
     """

@@ -106,7 +106,7 @@ def _undated(question: str) -> str:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A row with the words of all that stands around it. `named` and `mentioned` are words of the question only."""
+    """A row with the words of all that is around it. `named` and `mentioned` are words of the question only."""
 
     row: TableRow
     passage: Passage
@@ -152,7 +152,7 @@ def _keys(row: TableRow) -> str:
 
 
 def _named(question: str, passage: Passage) -> frozenset[str]:
-    """Words of the question that stand in the name of the passage's file, where words are often joined."""
+    """Words of the question that are in the name of the passage's file, where words are often joined."""
     file = passage.title.partition(" > ")[0].lower()
     parts, joined = set(re.split(r"[\W_]+", file)), re.sub(r"[\W_]+", "", file)
     words = re.findall(r"\w+", re.sub(r"['’]s\b", "", question.lower()))
@@ -213,7 +213,7 @@ class _Asked:
         return self.length == _length(period)
 
     def scored(self, candidate: _Candidate) -> _Scored:
-        """How much of the question a row holds, less for what it has besides, and for what does not fit."""
+        """How much of the question a row contains, less for other words in it and for what does not fit."""
         cells = _cells(self, candidate)
         if not 0 < len(cells) <= _MOST_CELLS or not (
             candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))
@@ -229,7 +229,7 @@ class _Asked:
         return _Scored(min(1.0, score / (1 + 0.01 * (candidate.passage.marker - 1))), candidate, cells)
 
     def _held(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
-        """The share of the question's weight that the row and what stands around it have."""
+        """The share of the question's weight that the row and what is around it have."""
         is_chosen = len(cells) < len(candidate.row.cells) or len(cells) == 1
         columns = _words(" ".join(cell.name for cell in cells)) if is_chosen else frozenset[str]()
         places = (

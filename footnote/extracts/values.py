@@ -212,7 +212,7 @@ def _decimal(whole: str, fraction: str) -> tuple[Decimal, Decimal]:
 
 
 def _with_unit(around: _Surroundings, value: Value) -> Value:
-    """With the currency before it and the scale and unit behind it, or those of the unit line."""
+    """With the currency before it and the scale and unit after it, or those of the unit line."""
     text, end = around.text, value.end
     symbol = _SYMBOL.search(text, max(0, value.start - 6), value.start)
     unit = CURRENCIES.get(symbol[0].strip().rstrip(".")) if symbol else None
@@ -266,7 +266,7 @@ _FIGURE_BEFORE, _FIGURE_BEHIND = re.compile(r"[\d)%—–$][ \t]{1,8}\$?\Z"), re
 
 
 def _amid_figures(text: str, start: int, end: int) -> bool:
-    """Whether parentheses stand in a row of figures: there they mean a negative number."""
+    """Whether parentheses are in a row of figures: there they mean a negative number."""
     return bool(_FIGURE_BEFORE.search(text, max(0, start - 10), start) or _FIGURE_BEHIND.match(text, end))
 
 

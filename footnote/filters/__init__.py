@@ -1,7 +1,7 @@
-"""Filters: which documents a search, a question or a list is about.
+"""Filters: conditions on the documents of a search, a question or a list.
 
-The language is that of OpenAI's attribute filters, with `not`, `exists` and a document's own fields beside it;
-docs/retrieval.md says what a filter means. It is read here into a handful of terms, and written as SQL in `sql`.
+The language is that of OpenAI's attribute filters, plus `not`, `exists` and a document's own fields;
+docs/retrieval.md defines it. This module parses a filter into terms; `sql` writes them as SQL.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The pipeline: chunk, embed, upsert; in order, each step safe to run twice.
+"""The ingestion pipeline: chunk, embed, upsert. Each step is safe to run twice.
 
 A step works outside any transaction under a renewed lease and ends in one fenced transaction that writes its
 output and moves the job's cursor. See `jobs` for the protocol.
@@ -141,7 +141,7 @@ async def _work(heartbeat: Heartbeat, subject: Subject | None, calls: JoinedCall
 
 
 async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written]]) -> Written | None:
-    """Writes how a step ended; tries again while Postgres is away, as long as the lease lasts. None if it is lost."""
+    """Records how a step ended; retries while Postgres is unavailable, until the lease ends. None if it is lost."""
     deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
     while True:
         try:

@@ -1,6 +1,6 @@
-"""A job's life: claimed, renewed, a step done, postponed, failed, cancelled, retried, restarted.
+"""Jobs and their transitions: claim, renew, finish a step, postpone, fail, cancel, retry, restart.
 
-A job is one row with a cursor (`step`), claimed and fenced as `database.leases` has it. A message only names it.
+A job is one row with a cursor (`step`), claimed and fenced by `database.leases`. A message has only its id.
 """
 
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ def say(redis: "Redis", name: str, slots: int) -> None:
 
 
 async def alive(shared: Shared) -> Workers | None:
-    """None while Redis is away."""
+    """None while Redis is unavailable."""
 
     async def asked(redis: "AsyncRedis") -> list[bytes]:
         found: list[bytes] = await redis.eval(_ALIVE, 1, _KEY, str(ALIVE_SECONDS))

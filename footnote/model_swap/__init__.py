@@ -1,7 +1,7 @@
-"""Another embedding model for a collection, while it is searched and added to (ADR 69).
+"""Swaps the embedding model of a collection while searches and uploads continue (ADR 69).
 
-A swap is `backfilling` until all chunks have a vector of the other model, too, then `ready`. It can be `switched`, then
-`rolled_back`, and again, until one of the two models is `dropping` and at last `dropped`.
+A swap is `backfilling` until all chunks also have a vector of the other model, then `ready`. It can be `switched`, then
+`rolled_back`, repeatedly, until the vectors of one model are being deleted (`dropping`) and finally `dropped`.
 """
 
 from dataclasses import dataclass

@@ -76,7 +76,7 @@ class _Incomplete:
     """Chunks without a second vector, all in the same space, as rows; and where the next look begins."""
 
     rows: Sequence[Mapping[str, Any]]
-    after_document: str | None  # None: no document is left behind these
+    after_document: str | None  # None: no further document is left
 
 
 async def _fill(rt: Runtime, swap: ModelSwap, collection: Collection) -> int:

@@ -1,4 +1,4 @@
-"""An embedder behind the limits that all processes share; it learns how much its provider accepts in one call."""
+"""An embedder under the limits that all processes share; it learns how much its provider accepts in one call."""
 
 import asyncio
 from collections.abc import Sequence

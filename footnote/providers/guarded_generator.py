@@ -1,4 +1,4 @@
-"""A generator behind the limits that all processes share; it limits the time and separates thoughts from the answer."""
+"""A generator under the limits that all processes share; it limits the time and separates thoughts from the answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator

@@ -1,6 +1,6 @@
-"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused, then shaped.
+"""Search: a vector leg and a keyword leg over the chunks in scope, fusion of their scores, then shaping.
 
-Where there is a reranker, it reorders the hits in between.
+A configured reranker reorders the hits before shaping.
 """
 
 import asyncio

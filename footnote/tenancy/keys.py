@@ -143,7 +143,7 @@ async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
 
 @dataclass(frozen=True)
 class Verified:
-    """A caller with a good key, and what one look-up found beside it.
+    """A caller with a valid key, and what else the same look-up found.
 
     What was spent since the month began is included only if it was asked for.
     """

@@ -71,7 +71,7 @@ class RtfGroup:
 
     place: RtfPlace = RtfPlace.TEXT
     encoding: str | None = None  # of the font; None where the document's counts
-    fallbacks: int = 1  # characters behind a \\u for readers that do not know it
+    fallbacks: int = 1  # characters after a \\u for readers that do not know it
     is_hidden: bool = False
     style: int = 0
     level: int | None = None

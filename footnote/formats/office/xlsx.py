@@ -154,7 +154,7 @@ def _numbered(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, Any]]:
 
 
 def _merged(archive: zipfile.ZipFile, part: str) -> dict[tuple[int, int], tuple[int, int]]:
-    """Merged cells. They are listed behind the rows they apply to, so that a worksheet is read twice."""
+    """Merged cells. They are listed after the rows they apply to, so that a worksheet is read twice."""
     found = {}
     with archive.open(_package.member(archive, part)) as stream:
         tail = b""

@@ -1,4 +1,4 @@
-"""What stands on a PDF's page without being part of its text: the values of form fields, stamps, comments."""
+"""What is on a PDF's page without being part of its text: the values of form fields, stamps, comments."""
 
 from collections.abc import Iterator
 from ctypes import byref, c_ushort
@@ -134,7 +134,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
 
 
 def _behind(text: PageText, line: TextLine, box: Box) -> int:
-    """The offset behind the last character of a line that stands left of a rectangle."""
+    """The offset after the last character of a line that stands left of a rectangle."""
     for offset in range(line.end - 1, line.start, -1):
         character = text.box(offset)
         if (character.left + character.right) / 2 < box.left:

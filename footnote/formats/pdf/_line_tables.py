@@ -1,6 +1,6 @@
 """Tables that are nothing but lines of text, as a PDF has them: where their rows are, and the header above them.
 
-Rows are lines that follow each other with about equally many figures. The header is what stands right above the first
+Rows are lines that follow each other with about equally many figures. The header is what is right above the first
 row, titles and units included; years that head columns look like a row themselves. A table that goes on where the page
 ends has its header on the next page, too.
 """

@@ -80,7 +80,7 @@ class PageText:
 
     @cached_property
     def lines(self) -> list[TextLine]:
-        """The lines that stand on the page at least in part; what is outside is invisible."""
+        """The lines that are on the page at least in part; what is outside is invisible."""
         found = []
         for match in _LINE.finditer(self.text):
             first, last = self.box(match.start()), self.box(match.end() - 1)
@@ -204,7 +204,7 @@ class PageText:
                 row = []
 
     def _between(self, line: TextLine, following: TextLine) -> str:
-        """What separates two lines: nothing or a space where both stand on one row, as raised figures do.
+        """What separates two lines: nothing or a space where both are on one row, as raised figures do.
 
         A hyphen at a line's end splits a word that continues with a small letter; otherwise it is part of the word.
         """
@@ -246,7 +246,7 @@ class PageText:
         yield Piece(self.text[position : line.end], position, line.end)
 
     def _bidirectional(self, line: TextLine, insertions: list[Piece]) -> Iterator[Piece]:
-        """The characters of a line that holds right-to-left text, one by one, and insertions behind theirs."""
+        """The characters of a line that holds right-to-left text, one by one, and insertions after theirs."""
         for glyph in _bidi.logical(self._glyphs(line), *self._direction):
             yield from (piece for piece in insertions if piece.start == glyph.offset)
             yield Piece(glyph.text, glyph.offset, glyph.offset + 1)
@@ -268,7 +268,7 @@ class PageText:
         return x.value
 
     def _composed(self, offset: int, line: TextLine) -> Piece | None:
-        """An accent and the letter it stands over, as one character; nothing if it stands by itself."""
+        """An accent and the letter it is over, as one character; nothing if it stands by itself."""
         accent = self.box(offset)
         for letter in (offset - 1, offset + 1, offset - 2, offset + 2):
             if not line.start <= letter < line.end or self.text[letter].isspace():
@@ -283,7 +283,7 @@ class PageText:
 
 
 def _on_row(row: list[TextLine], line: TextLine) -> bool:
-    """Whether a line stands beside others, right or left of them and close."""
+    """Whether a line is on the same row as others, right or left of them and close."""
     one = reduce(Box.around, (box for piece in row for box in (piece.first, piece.last)))
     other = line.first.around(line.last)
     gap = max(other.left - one.right, one.left - other.right)

@@ -1,6 +1,6 @@
 """Running headers and footers: lines at one place of many pages, in which only page numbers change.
 
-They are recognised by the pages around: a line that stands at the same place of several of them; or, where most pages
+They are recognised by the pages around: a line that is at the same place of several of them; or, where most pages
 have such lines at a place, also another one there, as the title of a short chapter. A number may change only as the
 pages do, for the number of an invoice is no page number.
 """
@@ -25,7 +25,7 @@ _TWINS = 2  # other pages that must have the line
 _NEAR = 0.01  # of the page's height
 _MOST = 0.6  # share of the pages around
 _FEWEST = 4  # pages of which most is a share
-_PAGE_NUMBERS = 1_000  # one so far ahead of the pages, beside words, is one of something else
+_PAGE_NUMBERS = 1_000  # a number next to words that exceeds the page by this counts something else
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b|\b[IVXLC]+\b")
 _ROMAN = re.compile(r"(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})|C{1,3}(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -159,7 +159,7 @@ def _value(word: str) -> int:
     return sum(-one if one < two else one for one, two in zip(values, [*values[1:], 0], strict=True))
 
 
-# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines stand there.
+# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines are there.
 
 _DEPTH = 3  # rows
 _SHARE = 0.2  # of the page's height, at its top and at its bottom
@@ -168,7 +168,7 @@ _LARGE = 1.3  # a line this much higher than most is a title
 
 
 class _Row(NamedTuple):
-    """Lines beside each other, as shares of the page's height from its bottom."""
+    """Lines on the same row, as shares of the page's height from its bottom."""
 
     bottom: float
     top: float

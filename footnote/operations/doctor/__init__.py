@@ -1,4 +1,4 @@
-"""`footnote doctor`: what is wrong with an installation, each with the sentence that mends it."""
+"""`footnote doctor`: finds problems of an installation, each with its remedy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
