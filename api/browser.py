@@ -78,7 +78,7 @@ def _is_trustworthy(request: Request) -> bool:
 
 
 async def give(rt: Runtime, request: Request, response: Response, secret: str) -> None:
-    """Sets the cookie. An empty secret takes it away."""
+    """Sets the cookie. An empty secret deletes it."""
     response.set_cookie(
         await _name(rt, request),
         secret,

@@ -78,7 +78,7 @@ async def _known(
 
 
 def _is_limited(rt: Runtime, found: Verified) -> bool:
-    """Whether something limits what the caller may spend."""
+    """Whether the caller has a budget or quota."""
     limits = quotas.among(rt.settings, found.quotas)
     return bool(found.principal.budget or limits.keys() & {"tokens", "usd"})
 
@@ -180,13 +180,13 @@ class Access:
 
 
 def _costs(request: Request) -> bool:
-    """Whether the route that is asked for costs."""
+    """Whether the requested route has a cost."""
     access = access_of(request.scope["route"])
     return access is not None and access.costs
 
 
 def access_of(route: APIRoute) -> Access | None:
-    """What the route asks of its callers; None if it needs no key."""
+    """The scope that the route needs; None if it needs no key."""
     return next((each.call for each in route.dependant.dependencies if isinstance(each.call, Access)), None)
 
 

@@ -143,7 +143,7 @@ class Runtime:
                 log.error("database unfit", remedy=error.explanation)
                 raise
             if database_unavailable(error):
-                log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+                log.warning("database unavailable", error=f"{type(error).__name__}: {error}"[:300])
                 if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
                     deadline.spend()
                 raise DatabaseUnavailable from error

@@ -75,7 +75,7 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
             finally:
                 connection.terminate()
         except (DatabaseUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("not listening, only polling", error=f"{type(error).__name__}: {error}"[:200])
+            log.warning("no notifications, polling only", error=f"{type(error).__name__}: {error}"[:200])
         for each in woken.values():
             each.set()
         await asyncio.sleep(TICK_SECONDS)

@@ -44,7 +44,7 @@ class BackgroundTasks:
             except DatabaseUnavailable:
                 found = False
             except Exception:
-                log.exception("background tasks fail")
+                log.exception("background tasks failed")
                 await asyncio.sleep(FAILED_SECONDS)
                 continue
             if not found:

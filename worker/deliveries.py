@@ -53,4 +53,4 @@ class Deliveries:
         self.woken.set()
         if not task.cancelled() and (error := task.exception()):
             # The claim runs out, and it is sent again.
-            log.warning("webhook not settled", delivery_id=due.id, error=f"{type(error).__name__}: {error}"[:200])
+            log.warning("webhook result not stored", delivery_id=due.id, error=f"{type(error).__name__}: {error}"[:200])

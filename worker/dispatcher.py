@@ -129,7 +129,7 @@ class Dispatcher:
         """Messages in each lane of the broker; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
-            log.warning("broker restarted: sending again what was waiting in it")
+            log.warning("broker restarted: sending its waiting messages again")
             async with self.rt.transaction() as session:
                 for table in (Job, QueryBatch):
                     await leases.forget_dispatched(session, table)
@@ -151,4 +151,4 @@ class Dispatcher:
         for outcome, rows in (("again", [*again, *silent]), ("failed", poison)):
             jobs_taken_back_total.labels(outcome).inc(len(rows))
         for job_id in [*again, *silent]:
-            log.warning("job taken back: its worker went silent", job_id=job_id)
+            log.warning("job requeued: its worker stopped responding", job_id=job_id)

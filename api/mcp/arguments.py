@@ -57,7 +57,7 @@ def _sentence(error: ValidationError, known: Mapping[str, Json]) -> str:
 
 
 def _expected(wanted: Json) -> str:
-    """What a value must be, in words."""
+    """A description of the expected value."""
     if "enum" in wanted:
         return f"one of {', '.join(wanted['enum'])}"
     match wanted.get("type"):

@@ -81,7 +81,7 @@ def missing(param: str) -> Invalid:
 
 
 def unsupported(param: str, message: str) -> Invalid:
-    """What a client asks for and would miss if it were ignored."""
+    """A parameter that cannot be ignored without surprising the client."""
     return wrong(param, message, "unsupported_parameter")
 
 

@@ -76,7 +76,7 @@ async def get_file_batch(
 async def cancel_file_batch(
     vector_store_id: VectorStoreId, batch_id: BatchId, response: Response, rt: RuntimeDep, caller: Writer
 ) -> FileBatchOut:
-    """Cancel what has not ended of a batch. Completed files stay."""
+    """Cancel the unfinished files of a batch. Completed files are kept."""
     async with rt.transaction() as session:
         batch = await file_batches.cancel(session, ids.collection_id(vector_store_id), batch_id)
         return await _rendered(session, batch, response)

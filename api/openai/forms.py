@@ -10,7 +10,7 @@ from api.uploads.multipart import BodyPart, parts
 from footnote.errors import Invalid, TooLarge
 
 FIELD_BYTES = 64 * 1024
-NAMELESS = "upload"  # what bytes without a name are called
+NAMELESS = "upload"  # file name of an upload without one
 Stored = TypeVar("Stored")
 
 

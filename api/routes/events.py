@@ -72,7 +72,7 @@ async def _frames(request: Request, rt: Runtime, last_event_id: str | None) -> A
 
 
 def _first(feed: Feed, last_event_id: str | None) -> list[StreamEvent]:
-    """What was missed since that event, else how things are."""
+    """The missed events since that one; if they are not known, the present state."""
     number = feed.number_of(last_event_id) if last_event_id else None
     missed = None if number is None else feed.after(number)
     if missed is not None:

@@ -45,7 +45,7 @@ class PauseEventOut(Out):
 
 
 class ResetEventOut(Out):
-    """Changes may have been missed: read again what you show."""
+    """You may have missed changes: read your lists again."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {

@@ -50,7 +50,7 @@ class FailureOut(Out):
 
 
 class RateOut(Out):
-    """What was done in the last minute, for each second."""
+    """Work of the last minute, per second."""
 
     documents: float
     passages: float

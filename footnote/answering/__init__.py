@@ -191,7 +191,7 @@ class _Known:
 
 
 def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
-    """An answer that was not found says why."""
+    """Explains why no answer was found."""
     found = gate.evidence(hits, least, mode, asked_in) if done.answer_status == "not_found" else None
     return replace(done, evidence=found)
 
@@ -269,7 +269,7 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
 
 
 def _spelled(question: Question, corrections: Sequence[Correction]) -> Question:
-    """As it was looked for, all of it and each part."""
+    """The question as it was searched, and each part of it."""
     query = replace(question.query, text=applied(folded(question.query.text), corrections))
     return replace(question, query=query, parts=[applied(folded(each), corrections) for each in question.parts])
 
@@ -282,7 +282,7 @@ async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Quest
 
 
 def _evidence(hit: Hit) -> str:
-    """All that a hit says, and is said of it."""
+    """The text of a hit, with its title and headings."""
     return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
 
 

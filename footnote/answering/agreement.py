@@ -332,6 +332,6 @@ def _is_negated(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
-    """The stems of the words that say what a text is about."""
+    """The stems of the content words of a text."""
     words = (word for word in sentences.words(text) if not any(word in each for each in FUNCTION_WORDS.values()))
     return frozenset(stem for word in words if not _NEGATION.fullmatch(word) for stem in sentences.stems(word))

@@ -32,7 +32,7 @@ from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-HELD_SECONDS = 30.0  # after which a conversation is free again if the process that held it was killed
+HELD_SECONDS = 30.0  # after which the lease of a conversation expires, if its process was killed
 TITLE_CHARACTERS = 80
 MOST_MESSAGES = 100  # read; fewer fit into a history
 LOOKED_AT = 1_000  # conversations whose titles are compared for one page of a search
@@ -319,7 +319,7 @@ _PLACE = (
 
 
 def _details(done: Done, sources: Sources) -> dict[str, Any]:
-    """What a reload would lose."""
+    """Data of an answer that only the stream has."""
     return _of_sources(sources) | {
         "timings": done.timings,
         "truncated": done.truncated,

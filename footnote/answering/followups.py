@@ -168,5 +168,5 @@ def _topic(question: str, asked: str, answered: str) -> str:
 
 
 def _content(text: str) -> list[str]:
-    """The words that say what it is about."""
+    """The content words."""
     return [word for word in _WORD.findall(text) if word.lower().replace("’", "'") not in _EMPTY]

@@ -94,12 +94,12 @@ def completed_at(asked_at: datetime, done: Done) -> datetime:
 
 
 def queries_of(asked: str, sources: Sources) -> list[str]:
-    """What was searched."""
+    """The searched collections and documents."""
     return [*sources.parts] or [sources.question_as_searched or asked]
 
 
 def hits_of(sources: Sources) -> list[dict[str, Any]]:
-    """What is stored of the hits, the most relevant first."""
+    """The stored data of the hits, the most relevant first."""
     scores = gate.relevance(sources.hits)
     return [
         {
@@ -197,12 +197,12 @@ def unknown(response_id: str) -> NotFound:
 
 
 async def remove(session: AsyncSession, response_id: str) -> None:
-    """Raises NotFound. What followed it stays."""
+    """Raises NotFound. Later responses of the chain are kept."""
     await get(session, response_id)
     await session.execute(delete(StoredResponse).where(StoredResponse.id == response_id))
     await audit_log.note(session, "response.deleted", response_id)
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes responses whose time is over."""
+    """Removes expired responses."""
     await session.execute(delete(StoredResponse).where(StoredResponse.expires_at <= from_now(0)))

@@ -30,7 +30,7 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 MOST_MODELS = 32  # of which it is remembered whether they cite
-MOST_HELD = 4000  # characters that are held back; a longer answer is shown as it is
+MOST_HELD = 4000  # characters that are buffered; a longer answer is shown unchanged
 LONGEST_REFUSAL = 400  # characters
 _DECLINES = re.compile(
     r"\b(?:do|does|did|is|are|was|were|can|could)(?: not|n['’]t)\b|\b(?:cannot|unable to)\b"
@@ -45,7 +45,7 @@ Spent = Usage | Uncounted | ModelRef
 
 @dataclass
 class _Try:
-    """One answer: what of it is to be shown."""
+    """One answer: decides which of its text is shown."""
 
     draft: Draft
     events: list[Event] = field(default_factory=list)

@@ -93,7 +93,7 @@ def _shown_in_browser(address: str) -> bool:
 
 
 def _try(api: "Footnote") -> None:
-    """Raises what is wrong with the address or the key."""
+    """Raises an error if the address or the key is wrong."""
     from footnote.client import PermissionDeniedError
 
     try:

@@ -78,7 +78,7 @@ def list_tenants(
     deleted: Annotated[bool, typer.Option("--deleted", help="Show the receipts of deleted tenants instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List tenants with what they hold, oldest first."""
+    """List tenants with their documents and bytes, oldest first."""
     found = asyncio.run(_receipts() if deleted else _held())
     if as_json:
         say_json(found)

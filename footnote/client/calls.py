@@ -67,7 +67,7 @@ def path_of(template: str, *names: str) -> str:
 
 
 def given(**values: Any) -> Json:
-    """Without what was left out: the defaults are the API's."""
+    """Without omitted values; the API has the defaults."""
     return {name: value for name, value in values.items() if value is not None}
 
 

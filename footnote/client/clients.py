@@ -65,7 +65,7 @@ AnswerEvent = SourcesEvent | DeltaEvent | CitationEvent | DoneEvent
 
 
 class _Calls(Bound[Way]):
-    """What both clients do."""
+    """The methods of both clients."""
 
     def __init__(self, session: Any) -> None:
         super().__init__(session)
@@ -340,7 +340,7 @@ def _question(question: str, options: Mapping[str, Any], *, stream: bool) -> Api
 
 
 def _event(name: str, data: Json) -> AnswerEvent | None:
-    """None for an event that a later version of the server sends."""
+    """None for an event of a later version of the server."""
     match name:
         case "sources":
             return SourcesEvent.read(data)

@@ -22,8 +22,8 @@ from footnote.telemetry.metrics import limits_skipped_total
 
 Answer = TypeVar("Answer")
 
-REDIS_SECONDS = 0.5  # for one script; longer, and Redis counts as away
-SKIP_SECONDS = 5.0  # for which Redis is then not asked
+REDIS_SECONDS = 0.5  # for one script; after that, Redis counts as unavailable
+SKIP_SECONDS = 5.0  # during which Redis is then not called
 
 
 def open_redis(settings: Settings) -> Redis | None:

@@ -24,7 +24,7 @@ class NoTenant(AssertionError):
 
 @dataclass(frozen=True)
 class Acting:
-    """For whom and at whose request a transaction acts."""
+    """The tenant of a transaction, and its actor."""
 
     tenant_id: str | None = None  # None: for the operator
     actor: str = ""  # a key's id, "operator"; empty: the system itself

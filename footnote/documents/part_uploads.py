@@ -24,7 +24,7 @@ from footnote.models import DirectUpload, File
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-KNOWN_SECONDS = 24 * 3600  # that an upload is known for, whatever became of it
+KNOWN_SECONDS = 24 * 3600  # for which an upload is remembered, whatever its outcome
 MOST_PARTS = 10_000
 
 

@@ -56,5 +56,5 @@ async def list_refused(session: AsyncSession, *, limit: int, before: str | None 
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes what is too old to be of use."""
+    """Removes old entries."""
     await session.execute(delete(RefusedUpload).where(RefusedUpload.created_at < from_now(-STORED_SECONDS)))

@@ -67,7 +67,7 @@ async def inspect_stored(rt: Runtime, key: str, filename: str) -> Upload:
 
 
 class _Seen:
-    """What is learned of a file from its bytes as they pass."""
+    """Computes size, hash and type of a file while its bytes are read."""
 
     def __init__(self, filename: str, limit: int, *, any_type: bool = False) -> None:
         self._filename = safe_filename(filename)

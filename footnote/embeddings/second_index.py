@@ -32,7 +32,7 @@ async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
     async with building(rt) as connection:
         if connection is None:
             return False
-        log.info("building an index of second vectors", space_id=space.id)
+        log.info("building a vector index of second vectors", space_id=space.id)
         yield_to_searches(connection)
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # of a build that was killed
         await connection.execute(create(TABLE, space.id, space.dimensions, "CONCURRENTLY"))

@@ -26,7 +26,7 @@ PROBE = "length"  # is embedded to see a length once more, for next to no money
 
 
 def requested(rt: Runtime, embedder: Embedder) -> int:
-    """The length that the embedder asks its model for; 0 for none."""
+    """The length that the embedder requests from its model; 0 for none."""
     return (rt.settings.embedding_dimensions or 0) if embedder is rt.embedder else 0
 
 

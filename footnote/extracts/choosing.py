@@ -21,10 +21,10 @@ _NONE = frozenset[str]()
 NOTHING_RELATED: Mapping[str, float] = {}
 MOST = 3
 FEWEST_WORDS = 3
-SHORT_TERM = 2  # words: what a longer one means may be said in other words
+SHORT_TERM = 2  # words; the definition of a longer term may use other words
 WORTH_ADDING = 0.55  # of the best score
-UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
-HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
+UNHELD = 0.1  # score of an extract without a word of the question: it may answer in other words
+HALF = 0.5  # of the question's words in the best extract: one with fewer may be about something else
 INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
 ALIKE = 0.7  # of its words that are in one chosen before it
 

@@ -14,7 +14,7 @@ from footnote.extracts.values import values
 from footnote.extracts.wording import Kind, Measure
 from footnote.text.sentences import stems
 
-OTHERWISE = 0.4  # what a text is worth that is of another year, or a number of other things
+OTHERWISE = 0.4  # factor for a text about another year, or a number of other things
 BEFORE, BEHIND = 40, 60  # characters of a number, in which what is counted is named
 FAR = 80  # characters from a word of the question, at which a value counts half
 

@@ -11,7 +11,7 @@ from footnote.text import folded
 from footnote.text.languages import detected
 from footnote.text.sentences import stems, words
 
-LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
+LOOKED_AT = 400  # characters: the beginning of a question shows its kind
 
 _POSSESSIVE = re.compile(r"['’]s\b|(?<=s)['’](?!\w)|\b[dlnDLN]['’](?=\w)")
 _ASKING = (

@@ -167,7 +167,7 @@ def likeness(statement: FinancialStatement, text: str, heading: str = "") -> flo
 
 
 def is_computed(question: str) -> bool:
-    """Whether it asks for what no line says."""
+    """Whether it asks for a computed value, which no line has."""
     return _COMPUTED.search(question) is not None
 
 

@@ -16,9 +16,9 @@ from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems
 
 MOST_ROWS = 4
-_SURPLUS = 0.7  # what a word of a label costs that the question does not have
+_SURPLUS = 0.7  # penalty for a word of a label that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
-ANSWERS = 0.45  # one that scores as much says the value that is asked for
+ANSWERS = 0.45  # a row with this score answers the question
 _SHORT_CAPTION = 6  # words
 _MOST_CELLS = 24  # of a row whose columns are not known
 WORTH_ADDING = 0.8  # of the best row's score

@@ -191,7 +191,7 @@ def modules() -> tuple[ModuleType, ...]:
 
 
 def module_for(media_type: str) -> ModuleType:
-    """The module that reads a media type; `KeyError` if none does."""
+    """The module for a media type. Raises `KeyError` if there is none."""
     for module in modules():
         if media_type in module.MEDIA_TYPES:
             return module

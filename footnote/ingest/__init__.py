@@ -94,7 +94,7 @@ async def _run(rt: Runtime, claim: Claim, subject: Subject | None = None, calls:
     with bound_contextvars(step=claim.step, **ids):  # every line that the step logs has them
         heartbeat = Heartbeat(rt.for_tenant(claim.tenant_id), claim)
         goes_on = await _guarded(heartbeat, _work(heartbeat, subject, calls))
-        log.info("step not done" if goes_on is None else "step done", step=heartbeat.claim.step)
+        log.info("step not completed" if goes_on is None else "step done", step=heartbeat.claim.step)
         return goes_on or False
 
 

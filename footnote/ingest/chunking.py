@@ -124,7 +124,7 @@ def split(
 
 
 def embedding_text(title: str, chunk: TextChunk) -> str:
-    """What is embedded for a chunk."""
+    """The text that is embedded for a chunk."""
     return embedded_text(chunk.context(title), chunk.text)
 
 

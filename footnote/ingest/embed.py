@@ -145,11 +145,11 @@ class _Second:
             raise
         except FootnoteError as error:
             self.failed = True
-            log.warning("no second vectors for now", error=error.message)
+            log.warning("second vectors not made", error=error.message)
 
 
 async def _second(first: _Embedding) -> _Second | None:
-    """None where the collection's model is not being swapped."""
+    """None if the collection's model is not being swapped."""
     rt, collection = first.rt, first.collection
     if collection.standby_space_id is None:
         return None
@@ -163,7 +163,7 @@ async def _second(first: _Embedding) -> _Second | None:
 
 
 def texts_by_hash(version: Version, chunks: Sequence[TextChunk]) -> dict[bytes, str]:
-    """What is embedded for the chunks, each text once."""
+    """The distinct texts that are embedded for the chunks."""
     named = title(version.filename)
     return {checkpoint.text_hash(full): full for full in (embedding_text(named, each) for each in chunks)}
 

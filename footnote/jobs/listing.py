@@ -88,7 +88,7 @@ def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
 
 
 async def _of_document(session: AsyncSession, wanted: JobFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the jobs' documents."""
+    """Conditions on the documents of jobs."""
     conditions: list[ColumnElement[bool]] = [VISIBLE]
     if wanted.collection:
         conditions.append(Document.collection_id == (await collections.find(session, wanted.collection)).id)

@@ -119,7 +119,7 @@ async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | 
     async with rt.transaction() as session:
         again, _ = await leases.take_back(session, BackgroundTask, math.inf)
         for task in again:
-            log.warning("task taken back: its worker went silent", task_id=task.id)
+            log.warning("task requeued: its process stopped responding", task_id=task.id)
         chosen = task_id or await session.scalar(due.with_for_update(skip_locked=True))
         if chosen is None:
             return None
@@ -143,7 +143,7 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
         except Later as later:
             await _put_back(rt, lease, after=later.seconds, waiting_for=later.waiting_for, retries=0)
         except Exception as error:
-            log.error("task failed for now", task_id=task.id, kind=task.kind, exc_info=error)
+            log.error("task failed and will be retried", task_id=task.id, kind=task.kind, exc_info=error)
             reason = error.message if isinstance(error, FootnoteError) else "an internal error"
             waiting_for = clean(f"another attempt: {reason}")
             delay = max(leases.backoff(task.retries), getattr(error, "retry_after", None) or 0.0)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
 SAY_SECONDS = 5.0
-ALIVE_SECONDS = 20  # without a word a worker counts as gone
+ALIVE_SECONDS = 20  # without a heartbeat, after which a worker counts as stopped
 _KEY = "footnote:workers"
 
 # By the clock of Redis: those of the machines may differ.

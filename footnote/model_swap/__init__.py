@@ -236,7 +236,7 @@ async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
 
 
 async def begin_to_drop(session: AsyncSession, swap: ModelSwap) -> None:
-    """The caller holds the collection."""
+    """The caller has locked the collection."""
     held = (await tallies.of_collections(session, [swap.collection_id])).get(swap.collection_id, DocumentTally())
     swap.state, swap.after_document = "dropping", ""
     await session.flush()
@@ -258,7 +258,7 @@ def _not_in(swap: ModelSwap, wanted: str) -> Conflict:
 
 
 async def end(session: AsyncSession, task_id: str, swap: ModelSwap, chunks: int) -> None:
-    """Ends a swap of which nothing is left, and its task. The caller holds the collection."""
+    """Ends a swap of which nothing is left, and its task. The caller has locked the collection."""
     collection = await session.get_one(Collection, swap.collection_id)
     collection.standby_space_id = None
     swap.state, swap.ended_at = "dropped", func.now()

@@ -24,11 +24,11 @@ from footnote.runtime import Runtime
 from footnote.tenancy import quotas, usage
 
 WINDOW = 100  # documents that are looked through at once
-REMOVED = 500  # chunks of a part while one of the models goes
+REMOVED = 500  # chunks per batch while the vectors of a model are deleted
 GIVES_WAY_SECONDS = 0.5  # after each call, while documents wait for a worker
 LOOK_SECONDS = 60.0  # between two looks at a swap that waits for a person
 BUDGET_SECONDS = 300.0  # between two looks at a budget that is used up
-SOON = 1.0  # until what others held is tried again
+SOON = 1.0  # until documents that others had locked are tried again
 
 
 async def do_part(rt: Runtime, task: BackgroundTask) -> int | None:
@@ -247,7 +247,7 @@ async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int 
 
 
 async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collection, *, held: bool) -> int:
-    """`held`: of documents that this can hold at once."""
+    """`held`: only of documents that can be locked now."""
     connection = await driver(session)
     found = await connection.fetch(_SECOND, rt.tenant, collection.id, REMOVED)
     if held:

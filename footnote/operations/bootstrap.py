@@ -114,7 +114,7 @@ async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
 
 
 async def webhook_secret(settings: Settings, name: str) -> str:
-    """What a tenant's webhooks are signed with. Raises NotFound."""
+    """The signing secret of a tenant's webhooks. Raises NotFound."""
     async with _acting(settings) as session:
         tenant = await tenants.find(session, name)
         await audit_log.note_for(session, tenant.id, "tenant.secret_shown", tenant.id)

@@ -39,7 +39,7 @@ FROM webhook_delivery WHERE state = 'pending' AND next_attempt_at <= now()
 
 
 async def read(rt: Runtime) -> list[Metric]:
-    """Without what cannot be reached now."""
+    """Leaves out values that cannot be read now."""
     found = [*await _of_redis(rt), *_of_disks(rt.settings)]
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), rt.transaction() as session:

@@ -11,13 +11,13 @@ from footnote.providers import Embedder, Embeddings
 from footnote.providers.oversize import in_two, pieces
 from footnote.providers.throttle import LARGEST, Endpoint
 
-SHORTEST = 16  # tokens of a text that is not divided, whatever a provider says
+SHORTEST = 16  # tokens of a text that is never divided
 MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved down to a text, and eight of those
 
 
 @dataclass
 class _Attempt:
-    """What one `embed` learned about the provider's limits."""
+    """The limits of the provider that one `embed` call learned."""
 
     max_texts: int  # at its beginning
     refused: int = 0  # calls that were too large

@@ -53,7 +53,7 @@ _DECLARED = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 
 
 class RtfPlace(Enum):
-    """What the text of a group is for."""
+    """The purpose of a group's text."""
 
     TEXT = 0
     NOTE = 1
@@ -67,7 +67,7 @@ _PLACES = {"fonttbl": RtfPlace.FONTS, "stylesheet": RtfPlace.STYLES, "footnote":
 
 @dataclass
 class RtfGroup:
-    """What holds until the group is closed."""
+    """The state until the group is closed."""
 
     place: RtfPlace = RtfPlace.TEXT
     encoding: str | None = None  # of the font; None where the document's counts

@@ -158,7 +158,7 @@ def stream_xml(archive: zipfile.ZipFile, name: str, *tags: str) -> Iterator[Any]
 
 
 def empty_element() -> Any:
-    """An element with nothing in it."""
+    """An empty element."""
     from lxml import etree
 
     return etree.Element("nothing")

@@ -67,7 +67,7 @@ def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
 
 
 def _names(workbook: Any) -> dict[str, str]:
-    """What the names of a workbook stand for."""
+    """The ranges that the names of a workbook refer to."""
     return {value_of(name, "name"): name.text or "" for name in children_at(workbook, "definedNames")}
 
 

@@ -126,7 +126,7 @@ def _runs(line: Margin, around: list[_Sheet[T]]) -> bool:
 
 
 def _is_twin(line: Margin, other: Margin) -> bool:
-    """Whether two lines differ in nothing but page numbers."""
+    """Whether two lines differ only in page numbers."""
     if line.key != other.key:
         return False
     numbers = zip(line.numbers, other.numbers, strict=False)

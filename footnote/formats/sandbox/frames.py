@@ -64,7 +64,7 @@ def packed(request: ParseRequest) -> bytes:
 
 
 def next_request(descriptor: int) -> ParseRequest | None:
-    """What a parser that waits is sent; None at the end."""
+    """The request to a waiting parser; None at the end."""
     head = os.read(descriptor, _LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

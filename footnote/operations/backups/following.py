@@ -123,7 +123,7 @@ class Following:
                 await tools.run(*command, database=self.server.url)
             except Unavailable as ended:
                 if ended.message != said:
-                    log.error("the log is not stored", error=ended.message)
+                    log.error("write-ahead log not stored", error=ended.message)
                 said = ended.message
             with suppress(DatabaseUnavailable):
                 async with self.rt.autocommit() as connection:
@@ -153,7 +153,7 @@ class Following:
         except DatabaseUnavailable:
             raise
         except (OSError, FootnoteError) as error:
-            log.error("received log is not recorded", error=str(error))
+            log.error("received write-ahead log not recorded", error=str(error))
 
     async def _copied_and_recorded(self, age: timedelta) -> None:
         await self._copy_objects(age)
