@@ -137,7 +137,7 @@ class Dispatcher:
         return {lane: await self.redis.llen(lane.value) for lane in Lane}
 
     async def requeue_expired(self) -> None:
-        """Takes back, or fails for good, the jobs of workers that went silent."""
+        """Requeues, or fails permanently, the jobs of workers that stopped responding."""
         async with self.rt.transaction() as session:
             again, poison = await recovery.requeue_expired(session, self.rt.settings)
             for claim in poison:

@@ -147,7 +147,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all findings.")] = False,
 ) -> None:
-    """Look for what is wrong with the installation, and say what mends it.
+    """Look for what is wrong with the installation, and show the remedy.
 
     Works on DATABASE_URL, REDIS_URL and STORAGE_URL, or the running local stack. Exit codes: 0 nothing is broken (there
     may be warnings), 1 something is.

@@ -129,7 +129,7 @@ def _iso_time(moment: datetime | None) -> str | None:
 def delete_tenant(
     name: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: AsJson = False
 ) -> None:
-    """Delete a tenant with everything it has, for good; prints the receipt.
+    """Permanently delete a tenant with all its data; prints the receipt.
 
     Its keys are refused at once. If this is interrupted, the running server finishes it.
     """

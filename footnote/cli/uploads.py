@@ -311,7 +311,7 @@ class Ingestion:
         upload.pause = min(upload.pause * 1.5, LONGEST_PAUSE)
 
     def _patient(self, path: Path) -> Footnote:
-        """The client, waiting for a server that is away, as is shown at this file."""
+        """The client, waiting for an unavailable server, which is shown at this file."""
         return self._api.with_patience(
             PATIENCE_SECONDS, lambda pause, error: self._progress.holding(path, pause, str(error))
         )

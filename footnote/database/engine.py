@@ -164,7 +164,7 @@ async def _settle(
 
     of_session = f"SELECT {settings_of(wanted | _OF_SESSIONS, local=False)}"
     if not _shared.get(url):
-        # What a pooler calls the number of the session is none. But others may do so and still lend it for good.
+        # What a pooler calls the number of the session is none. But others may do so and still lend it permanently.
         own = f"{of_session} WHERE pg_backend_pid() = {connection.get_server_pid()}"
         connection.alone = await connection.execute(own) == "SELECT 1"
         if connection.alone:

@@ -255,7 +255,7 @@ async def release(session: AsyncSession, claim: Claim, back_to: str | None = Non
 
 
 async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
-    """Ends the job for good and queues the webhooks. Raises LeaseLost."""
+    """Ends the job permanently and queues the webhooks. Raises LeaseLost."""
     await _write(
         session,
         claim,

@@ -104,7 +104,7 @@ class GuardedEmbedder:
     def _learn_longest(self, limit: int | None, refused: int | None = None) -> None:
         """Learns from the provider's `limit`, in its tokens, and from a `refused` length, in ours.
 
-        The two differ. A text far below the limit that is refused all the same is an exception: others are not divided
+        The two differ. A text far below the limit that is refused nevertheless is an exception: others are not divided
         because of it. A limit that is not named is approached in steps, so that texts of many lengths do not each cost
         a refusal.
         """

@@ -131,7 +131,7 @@ async def names(session: AsyncSession, key_id: str) -> tuple[str, str | None]:
 
 
 async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
-    """Ends a key for good; asked again: the same. Raises NotFound."""
+    """Revokes a key permanently; repeating it changes nothing. Raises NotFound."""
     key = await session.scalar(scoped(session, ApiKey).where(ApiKey.id == key_id).with_for_update())
     if key is None:
         raise NotFound("key_not_found", f"There is no key {key_id!r}.")

@@ -127,7 +127,7 @@ async def record(session: AsyncSession, settings: Settings, key_id: str, *spent:
 async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Writing | None = None) -> None:
     """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
-    So does a database that is away: what was found or answered is there all the same. What is to be written `before`
+    So does an unavailable database: what was found or answered remains. What is to be written `before`
     is left out if it has to wait for others too long. Where a process is `writing` each second, what is only to be
     counted waits for that.
     """

@@ -1,7 +1,7 @@
 """`footnote backup --wal`: backups when due, and between them the write-ahead log and new objects as they come.
 
-The server holds the log back for our replication slot while this process is away, up to `postgres.SLOT_KEEPS`. Without
-the slot a new folder for the log is begun, with a backup.
+The server holds the log back for our replication slot while this process is not running, up to `postgres.SLOT_KEEPS`.
+Without the slot a new folder for the log is begun, with a backup.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class Following:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def recorded(self, recording: Coroutine[Any, Any, None]) -> None:
-        """A full disk, or a store that is away, ends nothing: the next look records more."""
+        """A full disk or an unavailable store ends nothing: the next look records more."""
         try:
             await recording
         except DatabaseUnavailable:

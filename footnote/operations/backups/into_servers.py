@@ -1,6 +1,6 @@
 """A backup restored into servers that run elsewhere: an empty database, and a store such as a bucket.
 
-This is also the way from `footnote up` to managed services: the cluster of a base backup is recovered beside the data
+This is also the way from `footnote up` to managed services: the cluster of a base backup is recovered next to the data
 directory, and what is in it goes on as a dump.
 """
 
