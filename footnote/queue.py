@@ -97,7 +97,7 @@ def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
 def start_jobs(app: Celery, messages: Sequence[JobMessage], lane: Lane) -> None:
     """Sends the messages through one lane: for a single job as the chain of the steps that remain.
 
-    Several jobs have no chain. Each goes on by itself, or by a message of its own.
+    Several jobs have no chain. Each continues by itself, or by a message of its own.
     """
     with app.producer_or_acquire() as producer:
         for message in messages:

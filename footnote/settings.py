@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     body_seconds: float = Field(60.0, gt=0)
     """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long a stopping API lets running requests go on (60 in its image). It then ends within 5 seconds."""
+    """How long a stopping API lets running requests continue (60 in its image). It then ends within 5 seconds."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
     """Seconds of `FOOTNOTE_DRAIN_SECONDS` in which connections are still accepted while `/readyz` answers `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)

@@ -1,4 +1,4 @@
-"""The loop that sends due jobs and batches to the workers, and takes them back from workers that went silent.
+"""The loop that sends due jobs and batches to the workers, and takes them back from workers that stopped responding.
 
 Several may run: one acts at a time, under an advisory lock. `worker.alarm` wakes it when a job is created, and twice a
 second while a job that is due waits, in Postgres or in the broker, so that neither a lost notification nor a lost

@@ -94,7 +94,7 @@ async def list_conversations(session: AsyncSession, *, limit: int, before: str |
 async def find_conversations(
     session: AsyncSession, words: str, *, limit: int, before: str | None
 ) -> tuple[Sequence[Conversation], str | None]:
-    """As the list: those with `words` in the title, and where to go on; of the next `LOOKED_AT` only."""
+    """As the list: those with `words` in the title, and where to continue; of the next `LOOKED_AT` only."""
     looked_at = _listed(session, before).limit(LOOKED_AT).subquery()
     one = aliased(Conversation, looked_at)  # no join, for which all of a tenant's would be read
     titled = select(one).where(one.title.icontains(words, autoescape=True))

@@ -140,7 +140,7 @@ class _Calls(Bound[Way]):
     ) -> StoredDocument:
         """The document when it is ready. `on_progress` is called with its status at each look.
 
-        Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion goes on.
+        Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion continues.
         """
         document_id = _id_of(document)
         path = path_of("/v1/documents/{}", document_id)

@@ -1,4 +1,4 @@
-"""Leases: the right to work on a row for some time, renewed while the work goes on, free again when its holder dies.
+"""Leases: the right to work on a row for some time, renewed while the work continues, free again when its holder dies.
 
 A row of `models.Leased` is claimed by one conditional update that raises its fencing token. Only the newest token may
 write, and only while the row is running, so a lost, doubled or late message and a worker that wakes up late do no
@@ -118,7 +118,7 @@ async def put_back(
 async def take_back(
     session: AsyncSession, table: type[Row], max_attempts: float
 ) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Rows whose holder went silent: those that wait for another attempt, and those that had `max_attempts`.
+    """Rows whose holder stopped responding: those that wait for another attempt, and those that had `max_attempts`.
 
     The former lease of either is fenced off; the latter are still running, for the caller to end.
     """

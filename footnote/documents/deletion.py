@@ -137,7 +137,7 @@ async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
 async def remove_file(rt: Runtime, file_id: str) -> BackgroundTask:
     """Deletes a file with the documents that were made from it; returns the completed task, which is the receipt.
 
-    If the caller is killed, a background process goes on. Raises NotFound, also once it is deleted.
+    If the caller is killed, a background process continues. Raises NotFound, also once it is deleted.
     """
     async with rt.transaction() as session:
         task = await tasks.of_subject(session, "file.delete", rt.tenant, file_id)

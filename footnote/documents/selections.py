@@ -1,6 +1,6 @@
 """Many documents at once, by a background task: deleted, moved, or ingested again.
 
-What was chosen is written down first. Documents that come later are not meant, and a task that is resumed goes on
+What was chosen is written down first. Documents that come later are not meant, and a task that is resumed continues
 after the last one that is done.
 """
 

@@ -9,7 +9,7 @@ TABLE = "chunk_vector"
 _NAMES = name_of(TABLE, "")
 _ENOUGH = "SELECT count(*) >= $2 FROM (SELECT FROM chunk_vector WHERE space_id = $1 LIMIT $2) AS counted"
 _IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
-# Of a collection that is being deleted, the swap does not go on.
+# Of a collection that is being deleted, the swap does not continue.
 _UNUSED = """
 SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indrelid = 'chunk_vector'::regclass AND starts_with(relname, $1) AND NOT EXISTS (

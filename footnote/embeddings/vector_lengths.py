@@ -33,7 +33,7 @@ def requested(rt: Runtime, embedder: Embedder) -> int:
 def embedder_of(rt: Runtime, space: EmbeddingSpace) -> Embedder:
     """The embedder of the space, which asks for the same length as when the space was opened.
 
-    So a collection goes on when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
+    So a collection continues when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
     ProviderRejected if there is no such embedder.
     """
     usual = rt.embedder_of(space.provider, space.model)

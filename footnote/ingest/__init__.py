@@ -159,7 +159,7 @@ async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, erro
     """Postpones the job after a temporary error, fails the document after a permanent one. Returns which."""
     known = error if isinstance(error, FootnoteError) else Crashed()
     back_to = error.step if isinstance(error, ArtifactsMissing) else None
-    # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
+    # First, because only the holder of the job may continue: a step whose document is deleted can fail in any way.
     postponed = known.retryable and await jobs.postpone(session, claim, known, rt.settings, back_to)
     if not postponed:
         await jobs.fail(session, claim, known.code, known.message)

@@ -1,8 +1,8 @@
 """All steps of a small document in one run: three transactions, and neither a message nor an artifact between them.
 
 A document is small if it fits into one batch of embeddings: so a crash repeats as much as it does where the steps are
-apart. The cursor moves and is fenced as it is there. What cannot go on at once (a pause, a provider that refuses, a
-conflict) is stored where the steps are apart, which then go on from there.
+apart. The cursor moves and is fenced as it is there. What cannot continue at once (a pause, a provider that refuses, a
+conflict) is stored where the steps are apart, which then continue from there.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from footnote.jobs import STEPS, Claim, statements
 async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, counts: dict[str, Any]) -> Claim | None:
     """The claim, on the next step; None in a pause, in which no step begins. Raises LeaseLost.
 
-    Nothing is stored of the step before but its `counts`: only the same worker can go on.
+    Nothing is stored of the step before but its `counts`: only the same worker can continue.
     """
     following = STEPS[STEPS.index(claim.step) + 1]
     values = (claim.step, following, counts["chunks"], json.dumps(counts), lease_seconds)

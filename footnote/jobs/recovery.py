@@ -1,4 +1,4 @@
-"""Takes stalled jobs back from workers that went silent."""
+"""Takes stalled jobs back from workers that stopped responding."""
 
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession

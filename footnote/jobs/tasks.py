@@ -1,6 +1,6 @@
-"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it goes on.
+"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it continues.
 
-A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another goes on.
+A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another continues.
 Each part is a transaction or several, safe to do again. The room that owns a kind knows how to do a part of it.
 """
 
@@ -113,7 +113,7 @@ async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) 
 
 
 async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | None:
-    """Claims the task, or the one that is due longest. Tasks of processes that went silent come back first."""
+    """Claims the task, or the one that is due longest. Tasks of processes that stopped responding come back first."""
     due = select(BackgroundTask.id).where(BackgroundTask.state.in_(leases.UNCLAIMED))
     due = due.where(BackgroundTask.next_attempt_at <= func.now()).order_by(BackgroundTask.next_attempt_at).limit(1)
     async with rt.transaction() as session:
@@ -130,7 +130,7 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
     """Works on a claimed task until it ends or yields to others. After DatabaseUnavailable it is resumed."""
     lease = leases.lease_of(task)
     renewal = lease.renewal(rt.settings.lease_seconds)
-    with suppress(LeaseLost):  # completed, or another process goes on
+    with suppress(LeaseLost):  # completed, or another process continues
         try:
             async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
                 await _work(rt, task, lease, part)

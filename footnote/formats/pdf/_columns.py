@@ -281,7 +281,7 @@ def _wrapped(pieces: list[Piece], em: float) -> Iterator[bool]:
 
 
 def _are_sentences(columns: list[_Column]) -> bool:
-    """Whether lines begin with small letters as often as sentences that go on, where the script has such."""
+    """Whether lines begin with small letters as often as sentences that continue, where the script has such."""
     starts = [piece[0].text[0] for column in columns for piece in column.pieces[1:] if piece]
     small = sum(map(str.islower, starts))
     return small >= _SMALL * (small + sum(map(str.isupper, starts)))
