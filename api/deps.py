@@ -49,7 +49,7 @@ def _presented(request: Request) -> str:
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
-    """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
+    """The present caller. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
     costs = _costs(request)
     if (secret := await browser.secret_of(rt, request)) is not None:
         return await _known(rt, request, sessions.verify, secret, costs=costs)
@@ -117,7 +117,7 @@ def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Give
 
 
 class Access:
-    """Checks the scope and the rate limit of the caller; if the route `costs`, also what is left of its budget."""
+    """Checks the scope and the rate limit of the caller; if the route `costs`, also its remaining budget."""
 
     def __init__(self, scope: str | None, route_class: RouteClass, *, costs: bool = False) -> None:
         self.scope = scope

@@ -32,7 +32,7 @@ class BackgroundTasks:
         self.woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when it is woken: a task is due."""
+        """Runs until cancelled. Polls when it is woken because a task is due."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._work())

@@ -23,7 +23,7 @@ class Deliveries:
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when it is woken: a delivery is due, or one has ended."""
+        """Runs until cancelled. Polls when it is woken because a delivery is due or has ended."""
         try:
             while True:
                 await self.woken.wait()

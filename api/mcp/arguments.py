@@ -31,7 +31,7 @@ def _plain(value: Any, definitions: Mapping[str, Json]) -> Any:
 
 
 def read(model: type[In], given: Json) -> Any:
-    """The arguments as the model has them; null is as good as left out.
+    """The parsed arguments; null means absent.
 
     Raises Invalid with one sentence that names the argument.
     """

@@ -212,7 +212,7 @@ def _refused(message: str) -> CallToolResult:
 
 
 def words(error: FootnoteError) -> str:
-    """The error in a sentence, with the pause after which the call may pass."""
+    """A message for the error, with the time after which a retry may succeed."""
     pause = f"; try again in {math.ceil(error.retry_after)} s." if error.retry_after else "."
     if isinstance(error, TooManyRequests):
         return f"Too many requests{pause}"

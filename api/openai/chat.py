@@ -92,6 +92,6 @@ class ChatAnswer:
 
 
 def usage_of(usage: Usage) -> dict[str, int]:
-    """What a provider did not count is 0, for clients read numbers only."""
+    """Tokens that a provider did not count are 0, because clients expect numbers."""
     asked, answered = usage.prompt_tokens or 0, usage.completion_tokens or 0
     return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}

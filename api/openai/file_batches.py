@@ -42,7 +42,7 @@ async def create_file_batch(
     caller: Uploader,
     key: IdempotencyKey = None,
 ) -> Any:
-    """Attach up to 2000 files in the background. A file that does not exist is a failed one."""
+    """Attach up to 2000 files in the background. A file that does not exist counts as failed."""
     collection_id = ids.collection_id(vector_store_id)
     param = "file_ids" if body.files is None else "files"
     wanted = [

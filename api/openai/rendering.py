@@ -20,7 +20,7 @@ class Rendering(Protocol):
     """An answer that grows with each event."""
 
     async def frame(self, event: answering.Event) -> bytes:
-        """What is streamed of the event; empty if that is sent later."""
+        """The frame of an event; empty if it is sent later."""
         ...
 
     def failed(self, error: FootnoteError) -> bytes:
@@ -29,7 +29,7 @@ class Rendering(Protocol):
 
     @property
     def complete(self) -> Json:
-        """The answer as far as it has come."""
+        """The answer so far."""
         ...
 
 

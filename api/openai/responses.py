@@ -72,7 +72,7 @@ async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, ca
 async def get_response(
     response_id: ResponseId, rt: RuntimeDep, caller: Reader, include: Include = None, stream: bool = False
 ) -> ResponseOut:
-    """Get a response that was stored: for 30 days, and emptied if a document of it is deleted."""
+    """Get a stored response. It is stored for 30 days, and emptied if one of its documents is deleted."""
     if stream:
         raise errors.unsupported("stream", "A stored response is not streamed again.")
     row = await _found(rt, response_id)
@@ -84,7 +84,7 @@ async def get_response(
 @router.delete("/responses/{response_id}")
 @again_while_busy
 async def delete_response(response_id: ResponseId, rt: RuntimeDep, caller: Writer) -> ResponseDeletedOut:
-    """Delete a response that was stored."""
+    """Delete a stored response."""
     try:
         async with rt.transaction() as session:
             await stored_responses.remove(session, response_id)
@@ -97,7 +97,7 @@ async def delete_response(response_id: ResponseId, rt: RuntimeDep, caller: Write
 async def list_input_items(
     response_id: ResponseId, rt: RuntimeDep, caller: Reader, window: Windowed
 ) -> ListOf[InputItemOut]:
-    """List what was asked in a response: the messages of the user, and instructions among them."""
+    """List the input of a response: the messages of the user, and its instructions."""
     row = await _found(rt, response_id)
     items = [
         InputItemOut(

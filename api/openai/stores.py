@@ -93,7 +93,7 @@ async def get_vector_store(
 async def update_vector_store(
     vector_store_id: VectorStoreId, body: VectorStorePatchIn, response: Response, rt: RuntimeDep, caller: Writer
 ) -> VectorStoreOut:
-    """Change the name, the metadata, which are replaced, or when the vector store expires."""
+    """Change the name, the expiry or the metadata of a vector store; the metadata are replaced."""
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         await collections.change(session, rt, collection_id, body.given())
@@ -102,7 +102,7 @@ async def update_vector_store(
 
 @router.delete("/vector_stores/{vector_store_id}")
 async def delete_vector_store(vector_store_id: VectorStoreId, rt: RuntimeDep, caller: Writer) -> VectorStoreDeletedOut:
-    """Delete a vector store with its documents. It is hidden at once; files stay."""
+    """Delete a vector store with its documents. It is hidden immediately; files are kept."""
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         await collections.find(session, collection_id)

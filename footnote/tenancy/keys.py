@@ -158,7 +158,7 @@ class Verified:
 
 
 async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Verified:
-    """Raises Unauthenticated, alike for unknown, wrong, expired and revoked keys. `to_spend`: asks what was spent."""
+    """Raises the same Unauthenticated for unknown, wrong, expired and revoked keys. `to_spend`: reads the usage."""
     kind, _, rest = presented.partition("_")
     prefix, _, secret = rest.partition("_")
     if kind != "fn" or not (prefix.isascii() and prefix.isalnum()) or not secret:
@@ -173,7 +173,7 @@ async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Veri
 
 
 def refusal() -> Unauthenticated:
-    """The one answer, whatever is wrong with a key or a token."""
+    """The same error for every invalid key or token."""
     return Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
 
 

@@ -19,7 +19,7 @@ NAMES = ("documents", "bytes", "tokens", "usd")
 
 
 async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
-    """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named.
+    """The tenant's quotas, by name: its own, or the configured ones. Unlimited quantities are left out.
 
     Raises TenantDeleted.
     """
@@ -52,7 +52,7 @@ async def check_room(session: AsyncSession, settings: Settings, own: Mapping[str
 
 
 async def check_left(session: AsyncSession, settings: Settings, *, adding: bool) -> None:
-    """Before anything is received or paid: raises Forbidden where nothing is left. May be late by what is under way."""
+    """Call it before work is received or paid: raises Forbidden if a quota is used up. Running work may exceed it."""
     quotas = await of(session, settings)
     if adding:
         await check_storage(session, quotas)
@@ -76,7 +76,7 @@ def check_spending(quotas: Mapping[str, Decimal], month: Month) -> None:
 
 
 async def used_and_left(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
-    """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
+    """By name: the amounts `used` and `left`, and the `quota`; None without a quota."""
     quotas = await of(session, settings)
     month = await usage.this_month(session)
     used = await _held(session) | {"tokens": Decimal(month.tokens), "usd": month.usd}

@@ -66,7 +66,7 @@ def is_blank(text: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """The text for comparing and searching, never for storing: what looks the same becomes the same.
+    """The text for comparing and searching, never for storing: text that looks the same becomes equal.
 
     NFKC (ligatures, full and half widths), one kind of hyphen, no invisible characters. Idempotent. Both sides of a
     comparison must be folded: without joiners, words of Persian and Indic scripts are spelled differently.
