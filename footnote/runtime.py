@@ -1,4 +1,4 @@
-"""The composition root: everything a process needs, opened once, closed once."""
+"""The composition root: the resources of a process, opened and closed once."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
 @dataclass(frozen=True)
 class Runtime:
-    """What `open_runtime` opened. Domain functions take it as `rt`."""
+    """The resources that `open_runtime` opened. Domain functions take it as `rt`."""
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
@@ -201,7 +201,7 @@ class Runtime:
 async def open_runtime(
     settings: Settings, *, pool_size: int = 10, patience: float = 30.0, interactive: bool = False
 ) -> AsyncIterator[Runtime]:
-    """Everything opened lazily: this succeeds while Postgres, Redis, the store and the providers are away.
+    """Opens everything lazily: this succeeds even if Postgres, Redis, the store and the providers are unavailable.
 
     `interactive`: a person waits for the providers' answers.
     """

@@ -77,7 +77,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
-    """What an answer was found in, and its end. Raises what the answer raises."""
+    """Consumes the events of an answer; returns its sources and its Done. Raises what the answer raises."""
     sources = Sources(())
     async with aclosing(events):
         async for event in events:
@@ -183,7 +183,7 @@ class _Known:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
 
     async def excerpts_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
-        """Those that a reranker put forward are read now."""
+        """The excerpts of the shown hits; those that only the reranker moved up are read now."""
         if unread := [hit for hit in shown if hit.chunk_id not in self.excerpts]:
             async with rt.transaction() as session:
                 self.excerpts |= await page_excerpts(session, unread)

@@ -40,7 +40,7 @@ _CODE = re.compile(r"\d+[A-Za-z]+")
 
 @dataclass(frozen=True)
 class QuotedText:
-    """A quote `page[start:end]` and what is over it: file, headings, column names."""
+    """A quote `page[start:end]` and its context: file, headings, column names."""
 
     page: str
     start: int
@@ -59,7 +59,7 @@ class QuotedText:
 
     @cached_property
     def values(self) -> list[Value]:
-        """As read with the unit line above the quote and without it, by each way to write decimals."""
+        """The values with and without the unit line above the quote, for each decimal notation."""
         read = f"{_BROKEN_VALUE.sub(' ', self.around)}\n{self.heading}"
         return [each for context in (self._units, *_readings(self.page[:6000])) for each in values(read, context)]
 
@@ -80,7 +80,7 @@ class QuotedText:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What a sentence says and its quotes do not; empty where one of them denies it."""
+    """Values and names of a sentence that are not in its quotes; empty if a quote contradicts it."""
 
     missing: tuple[str, ...] = ()
 

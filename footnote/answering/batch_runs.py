@@ -1,4 +1,4 @@
-"""Questions of a batch, answered in the background: several at once, each answer stored when it is whole."""
+"""Questions of a batch, answered in the background: several at once, each answer is stored when it is complete."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str,
 
 
 def restored(fields: dict[str, Any]) -> Question:
-    """Raises Invalid for a filter that cannot be read."""
+    """Raises Invalid for an unreadable filter."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
     history = [ChatMessage(**turn) for turn in fields["history"]]

@@ -1,4 +1,4 @@
-"""The growing answer and its footnotes; the quote of each is checked when it is set."""
+"""The answer while it is written, and its footnotes; each quote is checked as soon as its marker is complete."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -46,13 +46,13 @@ class PageExcerpt:
         return next((" > ".join(each) for each in paths), None if not self.outline else "")
 
     def before(self, place: int) -> str:
-        """What is before a place of the page, as far as the head of a table may be away."""
+        """The text before a position of the page, far enough to contain the header of a table."""
         end = place - self.start
         return self.text[max(0, end - BEFORE) : end] if end > 0 else ""
 
 
 class Draft:
-    """The answer as it grows: passages become footnotes, numbered in order of appearance."""
+    """The answer while it is written: cited passages become footnotes, numbered in order of appearance."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Draft:
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
     def feed(self, text: str) -> list[Event]:
-        """What a model writes."""
+        """Adds text of the model."""
         return self._render(self._parser.feed(self._list.feed(self._json.feed(text))))
 
     def may_look_up(self, text: str) -> bool:
@@ -118,7 +118,7 @@ class Draft:
 
     @cached_property
     def unsupported(self) -> list[UnsupportedSentence]:
-        """Of the whole answer."""
+        """Of the complete answer."""
         return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property

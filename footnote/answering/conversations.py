@@ -1,4 +1,4 @@
-"""Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
+"""Conversations: create, list, read, delete; questions are asked one at a time and stored with their answers.
 
 A question and its answer are stored together when the answer is complete, or when its reader stopped it; of one that
 was interrupted nothing is stored. A request holds the conversation from before the question to the end of the answer.
@@ -153,7 +153,7 @@ async def message(session: AsyncSession, conversation_id: str, message_id: str) 
 
 
 async def remove(session: AsyncSession, conversation_id: str) -> int:
-    """Deletes the conversation with its messages; how many there were. Raises NotFound."""
+    """Deletes the conversation with its messages; returns their number. Raises NotFound."""
     conversation = await get(session, conversation_id)
     await session.execute(delete(Conversation).where(Conversation.id == conversation.id))
     await audit_log.note(session, "conversation.deleted", conversation_id)
@@ -165,7 +165,7 @@ async def remove(session: AsyncSession, conversation_id: str) -> int:
 
 @asynccontextmanager
 async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[ConversationLease]:
-    """Holds the conversation while the block asks in it. Raises NotFound, or Conflict while another request does."""
+    """Locks the conversation while the block asks in it. Raises NotFound, or Conflict if another request does so."""
     taken = ConversationLease(conversation_id, rt.tenant, new_id("req"))
     renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
     free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
@@ -185,7 +185,7 @@ async def _take(session: AsyncSession, taken: ConversationLease) -> None:
 
 
 async def store(session: AsyncSession, taken: ConversationLease, question: str, answer: StoredAnswer) -> str:
-    """Stores the question and its answer; the id of the answer's message.
+    """Stores the question and its answer; returns the id of the answer's message.
 
     Raises Conflict if the conversation is not held any more, NotFound if it is gone.
     """

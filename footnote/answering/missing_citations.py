@@ -1,4 +1,4 @@
-"""What a model leaves out of a citation: the quote of a marker, the marker of a sentence."""
+"""Adds what a model left out: the quote of a marker, or the marker of a sentence."""
 
 import re
 from collections.abc import Sequence

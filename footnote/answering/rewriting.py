@@ -1,4 +1,4 @@
-"""The history of a question, cut to what fits; the question made to stand alone, and split into its parts."""
+"""Limits the history of a question, rewrites it as a standalone question, and splits it into its parts."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ _LISTED = re.compile(r"^\s*(?:[-*•]|\d[.)])\s*")
 
 
 def fitting(history: Sequence[ChatMessage], tokens: int) -> list[ChatMessage]:
-    """The newest exchanges, each whole, that fit into the number of tokens (estimated), without their citation markers.
+    """The newest complete exchanges that fit into the number of tokens (estimated), without their citation markers.
 
     A marker of an earlier answer means nothing for the sources of the next one.
     """
@@ -60,14 +60,14 @@ def fitting(history: Sequence[ChatMessage], tokens: int) -> list[ChatMessage]:
 async def standalone(
     rt: Runtime, question: str, history: Sequence[ChatMessage], model: str | None, meter: UsageMeter
 ) -> str:
-    """The question rewritten to stand alone, by the model or, if the model gives nothing usable, by rules."""
+    """The question as a standalone question, by the model or, if the model gives nothing usable, by rules."""
     written = await _written(rt, GenerationRequest(question, (), history, INSTRUCTIONS, model), meter)
     written = written.strip('"“”')
     return written if written and "\n" not in written else followups.standalone(question, history)
 
 
 async def parted(rt: Runtime, question: str, found: list[str], model: str | None, meter: UsageMeter) -> list[str]:
-    """The questions that it consists of, by the model; those that rules `found` if it says nothing usable."""
+    """The parts of the question by the model, or those that rules `found` if the model gives nothing usable."""
     if rt.generator.provider == EXTRACTIVE:
         return found
     written = await _written(rt, GenerationRequest(question, (), (), SPLITTING, model), meter)

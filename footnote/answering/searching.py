@@ -1,4 +1,4 @@
-"""The search for a question: one, or one for each of its parts at once."""
+"""The search for a question, or the parallel searches for its parts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
 
 
 def passages_without_model(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
-    """The hits that are read without a model: candidates after them, too, for that costs little.
+    """The hits that are read without a model, plus further candidates, because that is cheap.
 
     Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed; nor where
     any sentence may answer, of which the search knows best.
@@ -70,7 +70,7 @@ def passages(hits: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]) -> list[P
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
-    """The hits of all parts, the best of each first, no more than are asked for. Raises what `search` raises."""
+    """The hits of all parts, the best of each first, at most `top_k`. Raises what `search` raises."""
     if not question.parts:
         return await search(rt, question.query, beside)
     parts = [replace(question.query, text=part) for part in question.parts]

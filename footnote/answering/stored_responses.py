@@ -1,4 +1,4 @@
-"""Responses: answers that are stored with what was asked, and that a later question may follow.
+"""Responses: answers that are stored with their input, and that later questions may continue.
 
 As all stored answers they end with the documents that they may have been made from (`documents.derived_answers`).
 """
@@ -32,7 +32,7 @@ PLACE = ("document_id", "version", "page_start", "page_end", "char_start", "char
 
 @dataclass(frozen=True)
 class Earlier:
-    """A response before a question: what was said in it, and the documents that its answer may have been made from."""
+    """An earlier response: its messages, and the documents that its answer may have been made from."""
 
     turns: Sequence[ChatMessage]
     document_ids: Sequence[str]
@@ -159,7 +159,7 @@ SELECT request -> 'said' AS said, output ->> 'text' AS text, document_ids FROM c
 
 
 async def before(session: AsyncSession, response_id: str) -> list[Earlier]:
-    """The response and those that it followed, oldest first. Raises NotFound."""
+    """The response and its predecessors, oldest first. Raises NotFound."""
     rows = await (await driver(session)).fetch(_CHAIN, tenant_of(session), response_id, MOST_BEFORE)
     if not rows:
         raise unknown(response_id)
@@ -184,7 +184,7 @@ async def get(session: AsyncSession, response_id: str) -> StoredResponse:
 
 
 async def among(session: AsyncSession, response_ids: Sequence[str]) -> dict[str, StoredResponse]:
-    """Those that there are, by id."""
+    """The existing ones, by id."""
     found = await session.scalars(_there(session).where(StoredResponse.id.in_(response_ids)))
     return {each.id: each for each in found}
 

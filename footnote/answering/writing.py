@@ -175,7 +175,7 @@ class Writing:
 
 
 def nearest(missing: Sequence[str], part: str) -> str:
-    """What comes before passages that do not answer the question, or this part of it."""
+    """The words before passages that do not answer the question, or this part of it."""
     nothing = f"These documents do not mention {listed(missing)}; these" if missing else "These"
     return f"{nothing} passages come closest{f' to “{part}”' if part else ''}:"
 

@@ -166,7 +166,7 @@ class _Found:
         return True
 
     def moved_to(self, step: str) -> None:
-        """Notes that a step is over; what is logged from here on is of the next one."""
+        """Records that a step is over; later log lines belong to the next one."""
         log.info("step done")
         self.heartbeat.over("done")
         self.heartbeat.claim = replace(self.heartbeat.claim, step=step)
@@ -191,7 +191,7 @@ class _Found:
     # -- embed -----------------------------------------------------------------------------------------------
 
     async def embed(self, calls: JoinedCalls) -> None:
-        """Asks for the vectors that are not known."""
+        """Requests the vectors that are not stored yet."""
         rt, collection, bound = self.heartbeat.rt, self.subject.collection, self.bound
         embedder = collections.embedder_of(rt, collection)
         if self.space is not None and bound:

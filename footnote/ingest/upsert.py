@@ -1,4 +1,4 @@
-"""The last step: the version becomes visible, whole, in one transaction."""
+"""The last step: the complete version becomes visible in one transaction."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ ROWS = 200  # rows a statement: enough to amortise the round trip, few enough to
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Makes the version visible, whole, in one transaction that also removes the one before.
+    """Makes the complete version visible in one transaction that also removes the previous one.
 
     The new rows are inserted first, invisible to others and while the heartbeat runs: a newer upload, a cancellation
     or a deletion does not wait for them, and ends this step at its next heartbeat.

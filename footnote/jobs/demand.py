@@ -1,4 +1,4 @@
-"""How much work there is: jobs by lane, for the metrics, and how many slots of workers could work on it now."""
+"""The amount of pending work: jobs by lane for the metrics, and the worker slots that could be used now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -107,11 +107,11 @@ class Heartbeat:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether the step should come to a point from which it can be resumed: it took long, or the process ends."""
+        """Whether the step should stop at its next checkpoint: it took long, or the process ends."""
         return monotonic() - self._begun >= self.rt.settings.yield_seconds or self.rt.stopping.is_set()
 
     def restart_clock(self) -> None:
-        """Starts the time after which the step yields. Finding the point where it stopped does not count."""
+        """Starts the time after which the step yields; the time to find the point of resumption does not count."""
         self._begun = monotonic()
 
     async def yield_to_others(self) -> None:

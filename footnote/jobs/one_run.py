@@ -1,4 +1,4 @@
-"""A job whose steps follow each other under one claim: its cursor moves, is fenced and shown as if they were apart."""
+"""Runs all steps of a job under one claim; its cursor moves, is fenced and shown as with separate steps."""
 
 import json
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, count
 
 @dataclass(frozen=True)
 class LockedJob:
-    """What may be made visible: the spaces of the collection, and whether it is still to be cut as the version was."""
+    """A locked job: the embedding spaces of its collection, and whether the chunking is still that of the version."""
 
     space_id: int | None
     standby_space_id: int | None

@@ -44,7 +44,7 @@ LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another proce
 
 
 class Later(Exception):
-    """There is nothing to do for a task now. It is due again after that time in seconds, or when it is `wake`d."""
+    """Raised if a task has nothing to do now. It is due again after this time in seconds, or after `wake`."""
 
     def __init__(self, seconds: float, waiting_for: str | None = None) -> None:
         self.seconds, self.waiting_for = seconds, waiting_for

@@ -1,4 +1,4 @@
-"""Which workers are alive: each says so in Redis every few seconds. Only what is shown to people depends on it."""
+"""Which workers are alive: each writes a heartbeat to Redis every few seconds. It is used for display only."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class Workers:
 
 
 def say(redis: "Redis", name: str, slots: int) -> None:
-    """By a worker: that it is alive. Raises RedisError."""
+    """Writes the heartbeat of a worker. Raises RedisError."""
     redis.eval(_SAY, 1, _KEY, f"{name} {slots}", str(ALIVE_SECONDS))
 
 

@@ -95,7 +95,7 @@ async def _of(session: AsyncSession, swap: ModelSwap) -> SwapDetails:
 
 
 async def estimate(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> ModelEstimate:
-    """What a swap to the model would take. Asks it for a few vectors. Raises as `begin` does."""
+    """Estimates a swap to the model. Requests a few vectors from it. Raises as `begin` does."""
     collection, embedder = await _checked(rt, name_or_id, provider, model)
     return (await estimates.of(rt, collection, embedder, key_id))[0]
 
@@ -223,7 +223,7 @@ async def _exchanged(session: AsyncSession, swap: ModelSwap, state: State, drop_
 
 
 async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
-    """Ends the swap: the vectors of the model that is not searched are removed, in the background.
+    """Ends the swap: the vectors of the unused model are deleted, in the background.
 
     Before the switch this cancels it, and after the switch it cannot be rolled back any more. Raises as `switch`.
     """

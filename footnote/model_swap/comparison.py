@@ -1,4 +1,4 @@
-"""Both models of a swap, asked the same questions, before one decides."""
+"""Compares both models of a swap on the same questions."""
 
 import asyncio
 import math

@@ -1,6 +1,6 @@
-"""A part of the task of a swap: some second vectors, the end of the backfill, or some vectors of the model that goes.
+"""Executes one part of a swap's task: computes some second vectors, completes the backfill, or deletes some vectors.
 
-It is safe to be killed at any moment, and to be done again: what is stored is looked at each time.
+It may be killed at any time and repeated: each part checks what is stored.
 """
 
 import asyncio
