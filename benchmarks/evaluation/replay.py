@@ -112,7 +112,7 @@ async def _recorded(rt: Runtime, one: JudgedSet, question: Question) -> Found:
 async def _answer(rt: Runtime, query: Query, search: object, places: object) -> answering.Done:
     with (
         mock.patch.object(searching, "search", search),
-        mock.patch.object(answering, "places", places),
+        mock.patch.object(answering, "page_excerpts", places),
         mock.patch.object(UsageMeter, "settle", _unwritten),
     ):
         _, done = await answering.collect(answering.answer(rt, answering.Question(query)))
