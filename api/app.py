@@ -12,8 +12,9 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from api import errors, mcp
+from api.body_limits import BodyLimits
 from api.description import DescribedApi, texts
-from api.middleware import BodyLimits, LastResort, RequestContext
+from api.middleware import LastResort, RequestContext
 from api.openai import READ, SENT, chat, embeddings, file_batches, files, models, responses, store_files, stores
 from api.openai import uploads as parted_uploads
 from api.routes import (

@@ -47,7 +47,7 @@ def check_from_page(request: Request) -> None:
 
 
 async def secret_of(rt: Runtime, request: Request) -> str | None:
-    """What the session's cookie holds; None without one, or beside a key.
+    """The value of the session cookie; None without one, or if the request has a key.
 
     Raises Unauthenticated for a cookie that does not count.
     """
@@ -55,7 +55,7 @@ async def secret_of(rt: Runtime, request: Request) -> str | None:
         return None
     secret = request.cookies.get(await _name(rt, request))
     if secret and not is_from_page(request):
-        raise Unauthenticated("invalid_api_key", "A session counts only for requests of Footnote's own page.")
+        raise Unauthenticated("invalid_api_key", "A session is accepted only from Footnote's own page.")
     return secret or None
 
 
@@ -78,7 +78,7 @@ def _is_trustworthy(request: Request) -> bool:
 
 
 async def give(rt: Runtime, request: Request, response: Response, secret: str) -> None:
-    """Sets the cookie. An empty secret takes it away."""
+    """Sets the cookie. An empty secret deletes it."""
     response.set_cookie(
         await _name(rt, request),
         secret,

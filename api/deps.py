@@ -1,4 +1,4 @@
-"""What routes depend on, as types: the Runtime, and the caller with its scope, rate limit and budget."""
+"""Dependencies of routes: the Runtime, and the caller with its scope, rate limit and budget."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial, wraps
@@ -44,12 +44,12 @@ def _presented(request: Request) -> str:
     if not given:
         raise Unauthenticated("invalid_api_key", f"No API key was given: {how}.")
     if kind.lower() == "bearer":
-        raise Unauthenticated("invalid_api_key", f"The Authorization header has no key behind `Bearer`: {how}.")
-    raise Unauthenticated("invalid_api_key", f"The Authorization header is not of the scheme Bearer: {how}.")
+        raise Unauthenticated("invalid_api_key", f"The Authorization header has no key after `Bearer`: {how}.")
+    raise Unauthenticated("invalid_api_key", f"The Authorization header does not have the scheme Bearer: {how}.")
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
-    """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
+    """The present caller. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
     costs = _costs(request)
     if (secret := await browser.secret_of(rt, request)) is not None:
         return await _known(rt, request, sessions.verify, secret, costs=costs)
@@ -61,7 +61,7 @@ async def program_of(rt: Runtime, request: Request, *, costs: bool) -> Principal
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
-    verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
+    verify = access_tokens.verify if access_tokens.looks_like_token(presented) else keys.verify
     return await _known(rt, request, verify, presented, costs=costs)
 
 
@@ -78,7 +78,7 @@ async def _known(
 
 
 def _is_limited(rt: Runtime, found: Verified) -> bool:
-    """Whether something limits what the caller may spend."""
+    """Whether the caller has a budget or quota."""
     limits = quotas.among(rt.settings, found.quotas)
     return bool(found.principal.budget or limits.keys() & {"tokens", "usd"})
 
@@ -117,7 +117,7 @@ def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Give
 
 
 class Access:
-    """Checks the scope and the rate limit of the caller; if the route `costs`, also what is left of its budget."""
+    """Checks the scope and the rate limit of the caller; if the route `costs`, also its remaining budget."""
 
     def __init__(self, scope: str | None, route_class: RouteClass, *, costs: bool = False) -> None:
         self.scope = scope
@@ -152,8 +152,8 @@ class Access:
         limits = quotas.among(rt.settings, found.quotas)
         if adding and quotas.limits_storage(limits):
             async with rt.transaction() as session:
-                await quotas.check_held(session, limits)
-        quotas.check_spent(limits, found.spent_by_tenant)
+                await quotas.check_storage(session, limits)
+        quotas.check_spending(limits, found.spent_by_tenant)
 
     def _allow_time(self, request: Request) -> None:
         """Most answers are due in a minute (`api.middleware`); these may take longer."""
@@ -180,13 +180,13 @@ class Access:
 
 
 def _costs(request: Request) -> bool:
-    """Whether the route that is asked for costs."""
+    """Whether the requested route has a cost."""
     access = access_of(request.scope["route"])
     return access is not None and access.costs
 
 
 def access_of(route: APIRoute) -> Access | None:
-    """What the route asks of its callers; None if it needs no key."""
+    """The scope that the route needs; None if it needs no key."""
     return next((each.call for each in route.dependant.dependencies if isinstance(each.call, Access)), None)
 
 
@@ -203,6 +203,6 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",
-        description="For 24 hours, the same key and request get the same reply, and the work is done once.",
+        description="For 24 hours, the same key and request get the same reply, and the request is processed once.",
     ),
 ]

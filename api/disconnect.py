@@ -44,7 +44,7 @@ async def to_completion(work: Awaitable[Result]) -> Result:
 
 
 async def in_own_task(work: Awaitable[Result]) -> Result:
-    """Returns the result of the work. If the caller is cancelled, the work is, too, and has ended when this returns.
+    """Returns the result of the work. A cancellation of the caller cancels the work, which has ended when this returns.
 
     The shield is needed because a task group of anyio cancels repeatedly whatever waits in it; the work is cancelled
     once, so that it can roll back and close what it opened.

@@ -12,7 +12,7 @@ from footnote.runtime import Runtime
 
 
 async def download(rt: Runtime, key: str, filename: str, media_type: str, size: int) -> StreamingResponse:
-    """The object as a file. Its first piece is awaited: a store that is away gives an ordinary error response."""
+    """The object as a file. Its first piece is awaited: an unavailable store gives an ordinary error response."""
     pieces = rt.store.read(key)
     first = await anext(pieces, b"")
     headers = {

@@ -172,7 +172,7 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:  # FastAPI's answer to JSON that is nested too deeply, not UTF-8, ...
-        return refusal(request.scope, 422, "invalid_json", "The body is not JSON that can be read.")
+        return refusal(request.scope, 422, "invalid_json", "The body is not readable JSON.")
     code = HTTPStatus(error.status_code).name.lower()
     detail, headers = str(error.detail), dict(error.headers or {})
     path = request.url.path
@@ -181,7 +181,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"{request.method} is not possible here; this path takes {headers['Allow']}."
     elif error.status_code == 404:
         other = hints.instead_of(request.app.state.routes, path)
-        detail = f"There is nothing at this path; did you mean {other}?" if other else "There is nothing at this path."
+        detail = f"This path does not exist; did you mean {other}?" if other else "This path does not exist."
         code = "unknown_url" if openai_errors.is_below(path) else code
     return refusal(request.scope, error.status_code, code, detail, headers=headers)
 
@@ -189,7 +189,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 def of_unexpected(scope: Scope, error: Exception) -> JSONResponse:
     """For unexpected errors. The details go to the log only."""
     log.error("request failed", exc_info=error)
-    return refusal(scope, 500, "internal_error", "Something failed on our side; it is in the log.")
+    return refusal(scope, 500, "internal_error", "An unexpected error; the server's log has the details.")
 
 
 def install(app: FastAPI) -> None:

@@ -1,21 +1,17 @@
-"""Plain ASGI middleware: request id, headers, log and metrics, body limits, last resort for errors."""
+"""Plain ASGI middleware: request id, headers, log and metrics, last resort for errors."""
 
 import asyncio
-import math
 import re
 import time
-from collections.abc import Iterable
 from http import HTTPMethod
 from typing import Any
 
 import structlog
-from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.body_limits import JSON, BodyLimit, limit_of
-from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, refusal
+from api.body_limits import Refused, refuse
+from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected
 from api.public_address import origin_of
 from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
@@ -23,7 +19,6 @@ from footnote.citations import links
 from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.settings import Settings
 from footnote.telemetry import log, traces
 from footnote.telemetry.metrics import requests_seconds, requests_total
 from footnote.tenancy.keys import Principal
@@ -80,7 +75,7 @@ class RequestContext:
         began.set(started)
         links.base.set(self.public_url or origin_of(scope))
         deadline.current.set(deadline.Deadline(REQUEST_SECONDS))
-        app = _refuse(why) if (why := _refusal(scope)) else self.app
+        app = refuse(why) if (why := _refusal(scope)) else self.app
         span = traces.begin("request", dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1"))
         try:
             await app(scope, exchange.receive, exchange.send)
@@ -116,15 +111,15 @@ def log_request(*, route: str | None, caller: Principal | None = None, **fields:
     say("request", route=route, **ids, **fields)
 
 
-def _refusal(scope: Scope) -> "_Refused | None":
+def _refusal(scope: Scope) -> Refused | None:
     """Why a request is refused because of its head alone."""
     if scope["state"].get("overloaded"):
-        return _Refused(503, "overloaded", "This process has more requests than it can answer.", RETRY_SECONDS)
+        return Refused(503, "overloaded", "This process has too many requests.", RETRY_SECONDS)
     coded = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     declared = any(name == b"content-length" for name, _ in scope["headers"])
     # A proxy in front of us may use the other of the two headers, or neither, and see other requests than we do.
     if coded and (declared or len(coded) > 1 or coded[0].lower() != b"chunked" or scope["http_version"] == "1.0"):
-        return _Refused(400, "bad_request", "The length of the body is ambiguous: see Transfer-Encoding.")
+        return Refused(400, "bad_request", "The length of the body is ambiguous: see Transfer-Encoding.")
     return None
 
 
@@ -171,105 +166,3 @@ async def _cut_off(exchange: Exchange, scope: Scope, send: Send) -> None:
     elif exchange.streams_events and not exchange.complete:
         exchange.status = 503  # for the log; the client reads it in the event
         await send({"type": "http.response.body", "body": error_event(scope, error), "more_body": False})
-
-
-class _Refused(Exception):
-    """A request that is refused before its body was read."""
-
-    def __init__(self, status: int, code: str, detail: str, retry_after: float | None = None) -> None:
-        super().__init__(code)
-        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
-
-
-class BodyLimits:
-    """Limits the size of a body, the silence within it and its time; uvicorn has no such limits.
-
-    The limits of each route are in `api.body_limits`. A body is never read further than its limit. If it declares
-    itself too large, it is refused here before any of it is read, or by its route.
-    """
-
-    def __init__(self, app: ASGIApp, *, settings: Settings, routes: Iterable[BaseRoute]) -> None:
-        self.app = app
-        self.settings = settings
-        found = [(route, limit_of(route.endpoint)) for route in routes if isinstance(route, APIRoute)]
-        self.routes = [(route, limit) for route, limit in found if limit is not JSON]
-
-    def _limit(self, scope: Scope) -> BodyLimit:
-        for route, limit in self.routes:
-            if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
-                return limit
-        return JSON
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        settings, stated = self.settings, self._limit(scope)
-        limit = stated.of(settings)
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit and not stated.checked_by_route:
-            return await _refuse(_too_large(limit))(scope, receive, send)
-        body = _Body(receive, limit, settings.body_idle_seconds, None if stated.is_streamed else settings.body_seconds)
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            # Whatever the application answers to a body that was cut off, the caller must see the reason.
-            if body.refused is None or started:
-                started = True
-                await send(message)
-
-        try:
-            await self.app(scope, body.receive, watched)
-        except Exception:
-            if body.refused is None or started:
-                raise
-        if body.refused is not None and not started:
-            await _refuse(body.refused)(scope, receive, send)
-
-
-class _Body:
-    """A request's body on its way to the application, until a limit is reached."""
-
-    def __init__(self, receive: Receive, limit: int, idle_seconds: float, seconds: float | None) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._idle_seconds = idle_seconds
-        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
-        self._received = 0
-        self._finished = False
-        self.refused: _Refused | None = None
-
-    async def receive(self) -> Message:
-        if self.refused is not None:
-            raise self.refused
-        if self._finished:
-            return await self._receive()
-        try:
-            async with asyncio.timeout(min(self._idle_seconds, self._deadline - time.monotonic())):
-                message = await self._receive()
-        except TimeoutError:
-            self.refused = _Refused(408, "body_timeout", "The request body did not arrive in time.")
-            raise self.refused from None
-        self._received += len(message.get("body", b""))
-        self._finished = not message.get("more_body", False)
-        if self._received > self._limit:
-            self.refused = _too_large(self._limit)
-            raise self.refused
-        return message
-
-
-def _too_large(limit: int) -> _Refused:
-    return _Refused(413, "too_large", f"The request body is over the limit of {limit} bytes.")
-
-
-def _refuse(refused: _Refused) -> ASGIApp:
-    """An application that refuses. The rest of the body is not read, so the connection cannot be reused."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {"Connection": "close"}
-        if refused.retry_after:
-            headers["Retry-After"] = f"{refused.retry_after:.0f}"
-        response = refusal(scope, refused.status, refused.code, refused.detail, headers=headers)
-        await response(scope, receive, send)
-
-    return answer

@@ -1,6 +1,6 @@
-"""The scripts of the page as one: put together when they are first asked for, because together they compress better.
+"""Bundles the scripts of the page when they are first requested: one file compresses better than many.
 
-Thirty modules one by one are a fourth larger, and as many requests. Each stands in a function of its own that returns
+Thirty modules one by one are a fourth larger, and as many requests. Each is in a function of its own that returns
 what it exports, behind those that it imports; comments are left out. It knows the forms of import and export that the
 page is written in, and refuses others: a test has the page's modules put together.
 """
@@ -22,7 +22,7 @@ _LEFT = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 def joined(sources: Mapping[str, str], start: str) -> str:
     """The modules that `start` imports, and it itself at the end. Raises ValueError for what it cannot join.
 
-    `sources`: by path below the page's folder. What is vendored must lie beside the result as it does here.
+    `sources`: by path below the page's folder. Vendored files must have the same relative path to the result.
     """
     order: list[str] = []
     _visit(start, sources, order, ())

@@ -15,7 +15,7 @@ from footnote.errors import Invalid
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 
-Limit = Annotated[int, Query(ge=1, le=100, description="The most items in one page.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items in one page.")]
 
 
 def _from(ids: str) -> AfterValidator:
@@ -24,13 +24,13 @@ def _from(ids: str) -> AfterValidator:
 
     def checked(given: str | None) -> str | None:
         if given is not None and not theirs.fullmatch(given):
-            raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
+            raise Invalid("invalid_cursor", "The cursor is not one of this list.")
         return given
 
     return AfterValidator(checked)
 
 
-_given = Query(max_length=64, description="`next_cursor` of the page before. Leave it out to get the first page.")
+_given = Query(max_length=64, description="`next_cursor` of the previous page. Leave it out to get the first page.")
 _ID = "_[0-9a-z]{26}"
 AuditCursor = Annotated[Plain | None, _given, _from("aud_[0-9a-f]{26}")]
 ChunkCursor = Annotated[Plain | None, _given, _from("[0-9]{1,9}")]

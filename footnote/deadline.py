@@ -23,7 +23,7 @@ class Deadline:
             self._at = self._began + seconds
 
     def spend(self) -> None:
-        """Nothing is left: what a request needs is away, and tidying up would only wait for it once more."""
+        """No time is left: a required part is unavailable, and clean-up would only wait for it again."""
         if not self._over:
             self._at = self._began
 

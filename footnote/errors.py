@@ -1,70 +1,70 @@
-"""The one error tree. The domain raises a *kind* with a stable code; what a kind means on the wire is the
-API's business (`api/errors.py`), what it means for a job is `jobs`' business (`retryable`).
+"""The tree of errors. The domain raises a *kind* of error with a stable code. `api/errors.py` maps kinds to HTTP
+statuses; `retryable` says whether a job is tried again.
 
     FootnoteError
     ├── Invalid            the request or document cannot be accepted as it is
-    ├── Unauthenticated    no key, or a key that is not ours
-    ├── Forbidden          a good key without the scope, or with its budget or quota used up
+    ├── Unauthenticated    no key, or an unknown key
+    ├── Forbidden          a valid key without the scope, or whose budget or quota is used up
     ├── NotFound           unknown id, or another tenant's
     ├── Gone               it existed and was deleted (TenantDeleted: the caller's tenant)
-    ├── Conflict           the state does not allow it
+    ├── Conflict           the current state does not allow it
     ├── TooLarge           over a size limit
     ├── Unsupported        a type we cannot read
-    ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
-    ├── ProviderRejected   the provider refuses for good: unknown model, ... (permanent; BatchTooLarge: in one call;
-    │                      AccountRefused: a bad key, or nothing paid)
-    ├── TooManyRequests    the caller asks more often than its key may
-    ├── RateLimited        try again later, the other side said when
-    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres, or, Busy, a lock in it;
-    │                      CircuitOpen: a provider that keeps failing, and was not even asked; Crashed: it is ours)
-    └── TimedOut           something we need is too slow; try again
+    ├── DocumentRejected   the document was read but cannot be used (permanent)
+    ├── ProviderRejected   the provider refuses permanently: unknown model, ... (permanent; BatchTooLarge: in one call;
+    │                      AccountRefused: a bad key, or an unpaid account)
+    ├── TooManyRequests    the caller exceeds the rate limit of its key
+    ├── RateLimited        the provider's rate limit; it said when to try again
+    ├── Unavailable        a part is unavailable; try again (DatabaseUnavailable: Postgres, or, Busy, a lock in it;
+    │                      CircuitOpen: a failing provider that was not called; Crashed: one of our processes)
+    └── TimedOut           a part is too slow; try again
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-# Every code a document or a job can fail with, and the sentence a person is shown.
+# Every code with which a document or a job can fail, and the message for users.
 # docs/errors.md is generated from this table.
 CODES: dict[str, str] = {
-    "answer_timeout": "The model did not come to an end with its answer in the time allowed.",
-    "archive_too_large": "The archive inside the file expands beyond what is accepted.",
+    "answer_timeout": "The model did not complete its answer in the allowed time.",
+    "archive_too_large": "The unpacked content of the file is larger than allowed.",
     "bad_encoding": "The text encoding of the file could not be recognised.",
-    "busy": "Others are changing the same data; the same request may pass in a moment.",
+    "busy": "Other requests are changing the same data; try again in a moment.",
     "corrupt_file": "The file is damaged and could not be read.",
-    "database_unavailable": "The database was away for too long.",
-    "embedding_model_changed": "The collection's embedding model cannot be asked any more, or makes other vectors now.",
+    "database_unavailable": "The database was unavailable for too long.",
+    "embedding_model_changed": "The collection's embedding model is unavailable, or now has vectors of another length.",
     "empty_file": "The file is empty.",
     "encrypted": "The file is protected by a password.",
-    "fetch_failed": "The address could not be reached, or answered with an error that may pass.",
-    "fetch_refused": "The address does not give the file away.",
-    "internal_error": "Something failed on our side; the log has the details under the request id.",
+    "fetch_failed": "The address could not be reached, or answered with a temporary error.",
+    "fetch_refused": "The address refused to deliver the file.",
+    "internal_error": "An unexpected error; the server's log has the details under the request id.",
     "model_missing": "The local embedding model is not installed.",
     "model_swap_running": "The model of the collection is being swapped: drop that swap first.",
-    "model_weights_mismatch": "The weights of the local embedding model are not the ones expected.",
+    "model_weights_mismatch": "The weights of the local embedding model are not the expected ones.",
     "no_text": "No text was found in the file: it is empty, or a scan that needs text recognition.",
-    "object_missing": "The stored file is gone from the object store.",
+    "object_missing": "The stored file is missing in the object store.",
     "ocr_unusable": "Text recognition does not work here: `tesseract --list-langs` fails.",
-    "parser_unavailable": "The process that reads files was killed or did not start; another try may pass.",
+    "parser_unavailable": "The parser process was killed or did not start; try again.",
     "provider_bad_response": "The model provider sent an answer that cannot be used.",
-    "provider_rejected": "The model provider refused the request for good.",
+    "provider_rejected": "The model provider refused the request permanently.",
     "provider_timeout": "The model provider took too long.",
     "provider_unavailable": "The model provider could not be reached or is overloaded.",
     "store_unavailable": "The object store could not be reached.",
     "too_complex": "Reading the file took more time or memory than is allowed.",
-    "too_many_dimensions": "The embedding model makes longer vectors than can be indexed.",
-    "too_large": "The file is larger than is accepted.",
-    "type_mismatch": "The content of the file is not what its name says.",
+    "too_many_dimensions": "The vectors of the embedding model are longer than can be indexed.",
+    "too_large": "The file is larger than allowed.",
+    "type_mismatch": "The content of the file has another type than its name says.",
     "unsupported_type": "This type of file is not supported.",
     "worker_crashed": "The worker died repeatedly while working on the document.",
 }
 
 
 class FootnoteError(Exception):
-    """Base of everything raised on purpose.
+    """Base class of all expected errors.
 
-    `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds. A job that meets
-    a retryable error says that it `waits_for` something. Only what `is_failure` uses up its retries; what `is_crash` is
-    counted with the crashes of workers, and few of these are allowed.
+    `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds. A job with a
+    retryable error shows `waits_for` as its reason to wait. Only errors with `is_failure` use up its retries; errors
+    with `is_crash` count as crashes of the worker, of which few are allowed.
     """
 
     kind: ClassVar[str] = "internal"
@@ -93,7 +93,7 @@ class Invalid(FootnoteError):
 
     @classmethod
     def in_fields(cls, fields: Sequence[dict[str, Any]]) -> "Invalid":
-        """What is wrong with each `field`; the message has the first of them in words."""
+        """`fields`: what is wrong with each field. The message describes the first ones."""
         return cls("invalid_request", in_words(fields), fields=fields)
 
 
@@ -123,7 +123,7 @@ class Gone(FootnoteError):
 
 
 class TenantDeleted(Gone):
-    """While a request or a step was at work for it."""
+    """The tenant was deleted during a request or a step."""
 
     def __init__(self) -> None:
         super().__init__("tenant_deleted", "The tenant has been deleted.")
@@ -160,7 +160,7 @@ class BatchTooLarge(ProviderRejected):
 
 
 class AccountRefused(ProviderRejected):
-    """Whatever is asked: the key is not good, or nothing is paid. Another provider may answer."""
+    """The provider refuses every request: the key is invalid, or the account is unpaid. Another provider may answer."""
 
 
 class TooManyRequests(FootnoteError):
@@ -169,7 +169,7 @@ class TooManyRequests(FootnoteError):
 
 
 class RateLimited(FootnoteError):
-    """`quota`: what the provider said of its limits, a `footnote.providers.throttle.Quota`."""
+    """`quota`: the limits that the provider reported, a `footnote.providers.throttle.Quota`."""
 
     quota: Any = None
     kind = "rate_limited"
@@ -184,7 +184,7 @@ class Unavailable(FootnoteError):
 
 
 class Crashed(Unavailable):
-    """One of our processes was killed, or an error was raised that nothing expects."""
+    """One of our processes was killed, or an unexpected error was raised."""
 
     is_crash = True
 
@@ -193,9 +193,9 @@ class Crashed(Unavailable):
 
 
 class ParserUnavailable(Crashed):
-    """The parser did not start, or was killed by something other than its limits: a shutdown, a lack of memory.
+    """The parser did not start, or was killed for another reason than its limits: a shutdown, a lack of memory.
 
-    That says nothing about the document. `why` is for the log.
+    The cause is not the document. `why` is for the log.
     """
 
     def __init__(self, why: str) -> None:
@@ -203,17 +203,17 @@ class ParserUnavailable(Crashed):
         self.add_note(why)
 
 
-class DatabaseAway(Unavailable):
+class DatabaseUnavailable(Unavailable):
     """Postgres is unreachable, restarting or overloaded: the same work may succeed later."""
 
     def __init__(
-        self, code: str = "database_unavailable", message: str = "The database is away, or has too much to do."
+        self, code: str = "database_unavailable", message: str = "The database is unavailable or overloaded."
     ) -> None:
         super().__init__(code, message)
 
 
-class DatabaseUnfit(DatabaseAway):
-    """Postgres, or a pooler before it, is not what we can work with. `why` and `remedy` are for the operator."""
+class DatabaseUnfit(DatabaseUnavailable):
+    """Postgres, or a pooler in front of it, is unsuitable. `why` and `remedy` are for the operator."""
 
     def __init__(self, remedy: str, why: str = "") -> None:
         super().__init__()
@@ -224,15 +224,14 @@ class DatabaseUnfit(DatabaseAway):
         return f"{self.why} {self.remedy}".strip()
 
 
-class Busy(DatabaseAway):
-    """Postgres answers, and rolled the work back: a lock was not had in time, or two waited for each other.
+class Busy(DatabaseUnavailable):
+    """Postgres answers, and rolled the work back: a lock was not granted in time, or there was a deadlock.
 
-    Who can do without the database for now can do without this, so that it is one kind of that; the same work may
-    succeed at once.
+    It is a `DatabaseUnavailable`, because callers handle both in the same way; a retry may succeed immediately.
     """
 
     is_failure = False
-    waits_for = "others that change the same data"
+    waits_for = "other changes of the same data"
 
     def __init__(self) -> None:
         super().__init__("busy", CODES["busy"])
@@ -240,7 +239,7 @@ class Busy(DatabaseAway):
 
 
 class CircuitOpen(Unavailable):
-    """The provider failed too often to be asked now."""
+    """The provider failed too often and is not called for now."""
 
     is_failure = False
     waits_for = "the provider to recover"

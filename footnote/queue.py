@@ -39,7 +39,7 @@ def broker_url(redis_url: str) -> str:
 
 
 def _by_sentinels(redis_url: str) -> dict[str, Any]:
-    """What kombu wants to know beside the addresses of sentinels."""
+    """What kombu needs in addition to the addresses of sentinels."""
     found = sentinels_of(redis_url)
     if found is None:
         return {}
@@ -97,7 +97,7 @@ def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
 def start_jobs(app: Celery, messages: Sequence[JobMessage], lane: Lane) -> None:
     """Sends the messages through one lane: for a single job as the chain of the steps that remain.
 
-    Several jobs have no chain. Each goes on by itself, or by a message of its own.
+    Several jobs have no chain. Each continues by itself, or by a message of its own.
     """
     with app.producer_or_acquire() as producer:
         for message in messages:

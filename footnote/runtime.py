@@ -1,4 +1,4 @@
-"""The composition root: everything a process needs, opened once, closed once."""
+"""The composition root: the resources of a process, opened and closed once."""
 
 import asyncio
 import random
@@ -16,12 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
 from footnote.database.driver import given_back, lent, setting, transacting
-from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
+from footnote.database.engine import (
+    answers,
+    busy,
+    connecting_promptly,
+    database_unavailable,
+    open_engine,
+    tenant_deleted,
+)
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
-from footnote.database.spares import Spares
+from footnote.database.reserved_names import ReservedNames
 from footnote.database.tenant_scope import Acting
-from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, TenantDeleted
+from footnote.errors import Busy, DatabaseUnavailable, DatabaseUnfit, TenantDeleted
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -42,7 +49,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
 @dataclass(frozen=True)
 class Runtime:
-    """What `open_runtime` opened. Domain functions take it as `rt`."""
+    """The resources that `open_runtime` opened. Domain functions take it as `rt`."""
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
@@ -63,7 +70,9 @@ class Runtime:
     # Usage that `footnote.tenancy.usage` writes soon, by tenant; None: it is written at once.
     unwritten_usage: dict[str, Any] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
-    spare_keys: defaultdict[str, Spares] = field(default_factory=lambda: defaultdict(Spares))  # of objects, by tenant
+    spare_keys: defaultdict[str, ReservedNames] = field(
+        default_factory=lambda: defaultdict(ReservedNames)
+    )  # of objects, by tenant
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
     request_id: str = ""
@@ -101,8 +110,8 @@ class Runtime:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
         `settings` are Postgres' own, until its end. Never held across a call to a provider, a store or a webhook.
-        Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
-        cannot be written.
+        Raises DatabaseUnavailable, also when the request's time is over; Busy; and TenantDeleted if a write fails
+        because of that.
         """
         async with self._connected(), transacting(self.sessions) as session:
             if settings or self.tenant_id is not None or self.actor:
@@ -133,11 +142,11 @@ class Runtime:
             if isinstance(error, DatabaseUnfit):
                 log.error("database unfit", remedy=error.explanation)
                 raise
-            if database_away(error):
-                log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+            if database_unavailable(error):
+                log.warning("database unavailable", error=f"{type(error).__name__}: {error}"[:300])
                 if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
                     deadline.spend()
-                raise DatabaseAway from error
+                raise DatabaseUnavailable from error
             if tenant_deleted(error):
                 raise TenantDeleted from error
             raise
@@ -154,7 +163,7 @@ class Runtime:
         await setting(session, settings | {"footnote.tenant": self.tenant_id or "", **said, "role": role or "none"})
 
     @asynccontextmanager
-    async def alone(self, *name: str, slots: int = 1) -> AsyncIterator[None]:
+    async def exclusive(self, *name: str, slots: int = 1) -> AsyncIterator[None]:
         """Before a transaction that takes a lock: admits one of the tenant's with that name, or `slots` of them.
 
         The others wait without a connection. Raises Busy if none is admitted in time.
@@ -183,7 +192,7 @@ class Runtime:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def execute(self, statement: Executable) -> None:
-        """One statement in a transaction of its own. Raises DatabaseAway."""
+        """One statement in a transaction of its own. Raises DatabaseUnavailable."""
         async with self.transaction() as session:
             await session.execute(statement)
 
@@ -192,7 +201,7 @@ class Runtime:
 async def open_runtime(
     settings: Settings, *, pool_size: int = 10, patience: float = 30.0, interactive: bool = False
 ) -> AsyncIterator[Runtime]:
-    """Everything opened lazily: this succeeds while Postgres, Redis, the store and the providers are away.
+    """Opens everything lazily: this succeeds even if Postgres, Redis, the store and the providers are unavailable.
 
     `interactive`: a person waits for the providers' answers.
     """

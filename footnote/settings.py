@@ -34,12 +34,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def listed(value: str | None) -> list[str]:
-    """What stands between the commas of a setting."""
+    """The values of a setting that is separated by commas."""
     return [each.strip() for each in (value or "").split(",") if each.strip()]
 
 
 def is_secure_url(url: str) -> bool:
-    """Whether an attacker on the network can neither read nor change what is requested of it: https, or loopback."""
+    """Whether an attacker on the network can neither read nor change requests to it: https, or loopback."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -50,7 +50,7 @@ def is_secure_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What a parser's child may use: CPU seconds, silent wall seconds, bytes, and languages of text in pictures."""
+    """Limits of a parser process: CPU seconds, seconds without output, bytes; and languages of text recognition."""
 
     cpu_seconds: int
     wall_seconds: int
@@ -76,7 +76,7 @@ outdated: dict[str, str] = {}  # those of them that this process was given
 
 
 def _by_new_names(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """As sources have them, in lower case. A variable under its new name counts more."""
+    """The values of the sources, in lower case. A variable with its new name has priority."""
     given = {old: new for old, new in RENAMED.items() if old.lower() in variables}
     outdated.update(given)
     return {new.lower(): variables[old.lower()] for old, new in given.items()} | dict(variables)
@@ -87,7 +87,7 @@ MOST_FILE_CHARACTERS = 64 * 1024
 
 
 def _with_files(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """With what the file named by `X_FILE` holds as `X`. Raises ValidationError for a file that gives no value."""
+    """Adds the content of the file `X_FILE` as `X`. Raises ValidationError for a file without a value."""
     paths = {name.removesuffix(FILE.lower()): path for name, path in variables.items() if name.endswith(FILE.lower())}
     settings = {variable(name).lower() for name in Settings.model_fields}
     # An empty path is a variable that Compose passes on unset.
@@ -153,11 +153,11 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".footnote")
     """Directory of the local stack: databases, files, logs, first API key."""
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
-    """Postgres with pgvector (`postgresql://...`), or PgBouncer before it. Unset: `footnote up` embeds one."""
+    """Postgres with pgvector (`postgresql://...`), or PgBouncer in front of it. Unset: `footnote up` embeds one."""
     database_direct_url: str | None = Field(None, validation_alias="DATABASE_DIRECT_URL")
-    """Postgres itself, where DATABASE_URL is a pooler's: for migrations, notifications and the building of indexes."""
+    """Direct address of Postgres if DATABASE_URL is a pooler: for migrations, notifications and building indexes."""
     tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
-    """Postgres role of requests and steps of a tenant; `footnote migrate` creates it. Empty: no row-level security."""
+    """Postgres role for requests and steps of a tenant; `footnote migrate` creates it. Empty: no row-level security."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
     """Redis or Valkey for the task queue, or `sentinel://host,host/primary`. Unset: `footnote up` embeds one."""
     storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
@@ -173,13 +173,13 @@ class Settings(BaseSettings):
     backup_days: float = Field(14.0, gt=0)
     """`footnote backup --wal` removes backups that are older, in days; never the newest."""
     backup_grace_hours: float = Field(24.0, ge=0)
-    """Objects that are deleted within this time after a backup stay in the store until it is over, in hours."""
+    """Objects that are deleted within this time after a backup stay in the store until it has passed, in hours."""
     job_days: float = Field(30.0, ge=0)
-    """How long an ended job is stored, in days, once its document has a newer one; 0, here and below: without end."""
+    """How long an ended job is stored, in days, once its document has a newer one; 0 (also below): forever."""
     conversation_days: float = Field(0.0, ge=0)
     """How long a conversation is stored after its last message, in days."""
     usage_days: float = Field(0.0, ge=0)
-    """How long the usage of a day is stored, in days; at least 62, or without end."""
+    """How long daily usage is stored, in days; at least 62, or 0."""
 
     # -- the API --
     host: str = "127.0.0.1"
@@ -187,13 +187,13 @@ class Settings(BaseSettings):
     port: int = Field(8000, validation_alias="PORT", ge=1, le=65535)
     """Port of the API."""
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
-    """API processes on the one port. Each takes 90 MB, or 170 MB with the local embedding model."""
+    """API processes on the same port. Each takes 90 MB, or 170 MB with the local embedding model."""
     api_connections: int = Field(10, ge=1, le=1000)
-    """Connections of an API process to Postgres; more requests than that wait for one."""
+    """Connections of an API process to Postgres; further requests wait for a free one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
-    """Address at which people and programs reach the API; links begin with it. Default: that of each request."""
+    """Public address of the API, with which links begin. Default: the address of each request."""
     max_upload_bytes: int = Field(1024 * MIB, ge=1)
     """Largest document accepted, in bytes."""
     max_json_bytes: int = Field(MIB // 4, ge=1024)
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
 
     # -- access: limits, quotas, people of an OIDC issuer --
     reads_per_minute: int = Field(30_000, ge=0)
-    """Requests per minute to read with one API key; a minute's worth may come at once. 0, here and below: no limit."""
+    """Read requests per minute with one API key; a minute's share may come in a burst. 0 (also below): no limit."""
     writes_per_minute: int = Field(6000, ge=0)
     """Changes and deletions per minute with one API key."""
     uploads_per_minute: int = Field(6000, ge=0)
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(400, ge=0)
     """Requests of one tenant that an API process answers at the same time, on its 1,000 connections. 0: no limit."""
     quota_documents: int = Field(0, ge=0)
-    """Documents a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets those of one."""
+    """Documents a tenant may have. 0 (also below): no limit. `footnote tenants set-quota` sets quotas of one tenant."""
     quota_bytes: int = Field(0, ge=0)
     """Bytes that a tenant's documents may take, as uploaded."""
     quota_tokens: int = Field(0, ge=0)
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     body_seconds: float = Field(60.0, gt=0)
     """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long a stopping API lets running requests go on (60 in its image). It ends within 5 seconds more."""
+    """How long a stopping API lets running requests continue (60 in its image). It then ends within 5 seconds."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
     """Seconds of `FOOTNOTE_DRAIN_SECONDS` in which connections are still accepted while `/readyz` answers `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
@@ -243,17 +243,17 @@ class Settings(BaseSettings):
     oidc_tenant: str | None = None
     """Name of the tenant of all people with such a token."""
     oidc_tenant_claim: str | None = None
-    """Instead of a name: the claim that holds the tenant's name. Here and below, a dot leads into an object."""
+    """Instead of a name: the claim with the tenant's name. Here and below, a dot separates nested claims."""
     oidc_scopes: str = Field("", pattern=r"^((read|write|admin) *(, *|$))*$")
     """Scopes of all people with such a token: `read`, `write`, `admin`, separated by commas."""
     oidc_scopes_claim: str | None = None
-    """Claim that holds further scopes, perhaps among other words: `roles`, `resource_access.footnote.roles`."""
+    """Claim with further scopes, possibly among other words: `roles`, `resource_access.footnote.roles`."""
     audit_days: float = Field(365.0, ge=0)
-    """How long the audit log stores entries, in days; 0: without end."""
+    """How long the audit log stores entries, in days; 0: forever."""
     cors_origins: str | None = None
     """Origins whose pages may call the API, separated by commas: `https://app.example.com`. `*`: all."""
     hsts_seconds: int = Field(0, ge=0)
-    """Seconds for which browsers must insist on https (HSTS). Set it only if TLS stands in front of the API."""
+    """Seconds for which browsers must use https (HSTS). Set it only if a TLS proxy is in front of the API."""
     docs: Literal["on", "off"] = "on"
     """`/docs` and `/openapi.json`: `on` or `off`."""
     ui: Literal["on", "off"] = "on"
@@ -265,19 +265,19 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["auto", "json", "console"] = "auto"
-    """`auto` is `console` on a terminal and `json` elsewhere."""
+    """`console`, `json`, or `auto`: `console` on a terminal, else `json`."""
     metrics_port: int | None = Field(None, ge=1, le=65_533)
-    """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
+    """Port of `GET /metrics`. With `footnote up`: of the API; worker and dispatcher use the next two ports."""
     metrics_host: str = "127.0.0.1"
-    """Address that `FOOTNOTE_METRICS_PORT` is on."""
+    """Address on which `FOOTNOTE_METRICS_PORT` is opened."""
     otlp_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^https?://")
-    """OpenTelemetry collector that gets traces over OTLP/HTTP: `http://127.0.0.1:4318`. Unset: none are made."""
+    """OpenTelemetry collector that gets traces over OTLP/HTTP: `http://127.0.0.1:4318`. Unset: no traces."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
-    """Documents that one worker works on at the same time, in a process each."""
+    """Documents that one worker processes at the same time, each in its own process."""
     worker_connections: int = Field(3, ge=1, le=100)
-    """Connections of each process of a worker to Postgres: for documents that end at the same time, and heartbeats."""
+    """Connections of each worker process to Postgres: for documents that end at the same time, and heartbeats."""
     lease_seconds: float = Field(30.0, gt=0)
     """A step without a heartbeat for this long is given to another worker."""
     heartbeat_seconds: float = Field(10.0, gt=0)
@@ -285,13 +285,13 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in a lane of the broker, or as many as run (of small documents twice as many). Others wait in Postgres."""
+    """Most jobs queued in a lane of the broker, or as many as are running if more. Other jobs wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
-    """Crashes of the worker on one step after which the document fails."""
+    """Crashes of the worker at the same step after which the document fails."""
     max_retries: int = Field(100, ge=0)
-    """Retries of a step after temporary errors, without rate limits and since the last progress; 100: some 16 hours."""
+    """Retries of a step after temporary errors since its last progress, without rate limits; 100: about 16 hours."""
     flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
     """Port of the Flower dashboard."""
     flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
@@ -303,13 +303,13 @@ class Settings(BaseSettings):
 
     # -- reading documents --
     parse_cpu_seconds: int = Field(60, ge=1)
-    """CPU time a parser may use on a document, plus one second for every 20 pages done."""
+    """CPU time a parser may use on a document, plus one second for every 20 pages read."""
     parse_wall_seconds: int = Field(120, ge=1)
-    """Longest silence of a parser before it is killed."""
+    """Longest time without output before a parser is killed."""
     parse_memory_bytes: int = Field(768 * MIB, ge=64 * MIB)
     """Address space a parser may use."""
     ocr: Literal["auto", "off"] = "auto"
-    """Text recognition of scanned pages: `auto` where the program `tesseract` is on the worker's PATH, or `off`."""
+    """Text recognition of scanned pages: `auto` (if `tesseract` is on the worker's PATH) or `off`."""
     ocr_languages: str = Field("eng", pattern=r"^[A-Za-z]\w*(/\w+)?(\+[A-Za-z]\w*(/\w+)?)*$")
     """Languages of scanned pages, by tesseract's names: `eng+deu`. Their data must be installed."""
     fetch_timeout_seconds: float = Field(300.0, gt=0)
@@ -327,22 +327,22 @@ class Settings(BaseSettings):
     embedding_model: str | None = None
     """Embedding model; default: the provider's own."""
     embedding_dimensions: int | None = Field(None, ge=1, le=3800)
-    """Ask the provider for shorter vectors, for collections without any vector; default: the model's own length."""
+    """Vector length to request from the provider, for collections without vectors; default: the model's own."""
     embedding_batch: int = Field(64, ge=1, le=2048)
     """Chunks embedded and committed together; a crash repeats at most four batches of a document."""
     embedding_rpm: int | None = Field(None, ge=1)
-    """Requests per minute to the embedding provider, over all processes; default: what its answers say."""
+    """Requests per minute to the embedding provider, over all processes; default: learned from its answers."""
     embedding_tpm: int | None = Field(None, ge=1)
-    """Tokens per minute to the embedding provider, over all processes; default: what its answers say."""
+    """Tokens per minute to the embedding provider, over all processes; default: learned from its answers."""
     generator: str = "auto"
-    """Answer writers, asked in this order: `openai` (any compatible server), `anthropic`, `extractive` (no model); each
-    may name a model: `openai:gpt-4o,anthropic`. `auto`: what there is a key or base URL for, `extractive` behind it."""
+    """Generators, tried in this order: `openai` (any compatible server), `anthropic`, `extractive` (no model); each may
+    name a model: `openai:gpt-4o,anthropic`. `auto`: those with a key or base URL, then `extractive`."""
     chat_model: str | None = None
-    """Chat model of the first answer writer; default: the provider's own."""
+    """Chat model of the first generator; default: the provider's own."""
     chat_rpm: int | None = Field(None, ge=1)
-    """Requests per minute to the first answer writer, over all processes; default: what its answers say."""
+    """Requests per minute to the first generator, over all processes; default: learned from its answers."""
     chat_tpm: int | None = Field(None, ge=1)
-    """Tokens per minute to the first answer writer, over all processes; default: what its answers say."""
+    """Tokens per minute to the first generator, over all processes; default: learned from its answers."""
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY")
     """Key for OpenAI or a compatible server."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", pattern=r"^(https?://[^/\s]|$)")
@@ -354,39 +354,39 @@ class Settings(BaseSettings):
     reranker: str = "off"
     """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, ...) or `tei` (Text Embeddings Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
-    """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
+    """Address of the reranker, without `/rerank`: `https://api.cohere.com/v2`."""
     rerank_model: str | None = None
     """Model of the reranker; default: the server's own."""
     rerank_api_key: str | None = None
     """Key for the reranker."""
     rerank_seconds: float = Field(1.0, gt=0, le=60)
-    """Longest wait for the reranker; after that a search keeps its own order."""
+    """Longest wait for the reranker; after that the fused order is used."""
     rerank_candidates: int = Field(50, ge=1, le=200)
     """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
-    """Relatedness of the best hit plus half the share of the question's words in it, below which it is `not_found`."""
+    """Least evidence for an answer: relatedness of the best hit plus half the share of the question's words in it."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
-    """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
+    """How long an answer is reused for the same question while the collections do not change; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
-    """Cosine from which questions with equal numbers and names count as the same; 1: only the same words."""
+    """Least cosine of questions with equal numbers and names to count as the same; 1: only identical words."""
     answer_repair: Literal["on", "off"] = "off"
-    """`on`: a model is asked once more for sentences without a source; its answer then comes at once, not by words."""
+    """`on`: the model is asked once more for sentences without a source; the answer is then not streamed."""
     space_keep_days: float = Field(7.0, ge=0, le=3650)
-    """How long after a switch to another embedding model you can go back; then the former vectors are deleted."""
+    """How long after a switch to another embedding model you can roll back; then the former vectors are deleted."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)
-    """Longest wait for one embedding call, or between two signs of a model at work on an answer."""
+    """Longest wait for one embedding call, or between two pieces of data of an answer."""
     batch_concurrency: int = Field(4, ge=1, le=64)
-    """Questions of one batch that are answered at once."""
+    """Questions of one batch that are answered in parallel."""
     history_tokens: int = Field(2000, ge=0)
-    """Tokens of earlier messages in a conversation that the model sees at most, the newest first."""
+    """Most tokens of earlier messages in a conversation that the model sees, the newest first."""
     provider_connect_seconds: float = Field(5.0, gt=0)
     """Longest wait for a connection to a provider."""
     first_token_seconds: float | None = Field(None, gt=0)
-    """Longest wait for a model's first sign; default: 10, nearby (a loopback or private address) 120."""
+    """Longest wait for the first data of an answer; default: 10, for loopback or private addresses 120."""
     answer_seconds: float | None = Field(None, gt=0)
-    """Longest time of an answer after the first sign; default: 120, nearby 600."""
+    """Longest time of an answer after its first data; default: 120, for loopback or private addresses 600."""
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
     """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None is built in."""
 
@@ -421,12 +421,12 @@ class Settings(BaseSettings):
 
     @property
     def storage_location(self) -> str:
-        """STORAGE_URL, or the folder in the data directory that stands in for it."""
+        """STORAGE_URL, or by default the folder in the data directory."""
         return self.storage_url or (self.data_dir.resolve() / "objects").as_uri()
 
     @property
     def rates(self) -> dict[RouteClass, int]:
-        """Requests a minute by class of route, where there is a limit."""
+        """Requests a minute by class of route, for classes with a limit."""
         return {kind: getattr(self, f"{plural}_per_minute") for kind, plural in _RATED.items()}
 
     @property
@@ -439,7 +439,7 @@ class Settings(BaseSettings):
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting, which may be named by its variable already."""
+    """The environment variable of a setting, given as its name or as the variable."""
     field = Settings.model_fields.get(name)
     if field is None:
         return name

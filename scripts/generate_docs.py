@@ -70,7 +70,7 @@ def errors() -> str:
         "|---|---|",
     ]
     rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(CODES.items())]
-    rows += ["", "## Why a request is refused", "", "`code` of an answer, beside those above:", ""]
+    rows += ["", "## Why a request is refused", "", "`code` of an answer, in addition to those above:", ""]
     rows += ["| code | meaning |", "|---|---|"]
     rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(MEANINGS.items()) if code not in CODES]
     rows += ["", "## Kinds and statuses", "", "| kind | status |", "|---|---|"]

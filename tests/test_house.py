@@ -38,6 +38,18 @@ NOT_PLAIN = (
     *("whoever", "nobody", "somebody", "anew", "for ever", "so many", "is had", "doorbell", "deed", "deeds"),
     *("ring again", "rings again", "drive on", "driven on", "take in", "takes in", "taken in", "made of it"),
     *("told", "told apart", "lacking", "reap", "reaps", "reaped", "doubted", "turn by turn"),
+    *(
+        r"(?<!-)beside",
+        "besides",
+        "unheld",
+        "given again",
+        "answer writer",
+        "the release before",
+        "mends",
+        "all the same",
+        "is away",
+        "gives way",
+    ),
     *("who adds", "who asks", "who changes", "who leaves", "who sets", "has its say", "of ours", "stands still"),
 )
 

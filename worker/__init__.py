@@ -1,1 +1,1 @@
-"""The Celery worker, and the loops beside it."""
+"""The Celery worker, and the background loops."""

@@ -16,7 +16,7 @@ import asyncpg
 from footnote import jobs, webhooks
 from footnote.database.engine import connect
 from footnote.database.opening import OpeningConnection
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import tasks
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -74,8 +74,8 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
                 await _watch(connection, woken)
             finally:
                 connection.terminate()
-        except (DatabaseAway, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("not listening, only polling", error=f"{type(error).__name__}: {error}"[:200])
+        except (DatabaseUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("no notifications, polling only", error=f"{type(error).__name__}: {error}"[:200])
         for each in woken.values():
             each.set()
         await asyncio.sleep(TICK_SECONDS)

@@ -1,4 +1,4 @@
-"""`python -m worker.background`: one process for the loops beside the workers.
+"""`python -m worker.background`: one process for the background loops.
 
 It dispatches jobs, delivers webhooks, works on background tasks and does the chores. Several may run.
 """

@@ -1,10 +1,10 @@
-"""Works on background tasks, beside the dispatcher. Several processes may: a task is claimed in Postgres."""
+"""Executes background tasks in the dispatcher's process. Several may: a task is claimed in Postgres."""
 
 import asyncio
 from collections.abc import Mapping
 
 from footnote.documents import deletion, file_batches, selections
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
 from footnote.model_swap import work as model_swap_work
@@ -32,7 +32,7 @@ class BackgroundTasks:
         self.woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when it is woken: a task is due."""
+        """Runs until cancelled. Polls when it is woken because a task is due."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._work())
@@ -41,10 +41,10 @@ class BackgroundTasks:
         while True:
             try:
                 found = await run_next(self.rt)
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 found = False
             except Exception:
-                log.exception("background tasks fail")
+                log.exception("background tasks failed")
                 await asyncio.sleep(FAILED_SECONDS)
                 continue
             if not found:

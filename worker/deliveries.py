@@ -1,4 +1,4 @@
-"""Sends due webhooks, beside the dispatcher: slow receivers and busy workers do not hold each other up.
+"""Sends due webhooks, in the process of the dispatcher: slow receivers and busy workers do not delay each other.
 
 Several may run: a delivery is claimed in Postgres before it is sent.
 """
@@ -6,7 +6,7 @@ Several may run: a delivery is claimed in Postgres before it is sent.
 import asyncio
 from contextlib import suppress
 
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.webhooks import sending
@@ -23,12 +23,12 @@ class Deliveries:
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when it is woken: a delivery is due, or one has ended."""
+        """Runs until cancelled. Polls when it is woken because a delivery is due or has ended."""
         try:
             while True:
                 await self.woken.wait()
                 self.woken.clear()
-                with suppress(DatabaseAway):  # it is woken again
+                with suppress(DatabaseUnavailable):  # it is woken again
                     await self._start_due()
         finally:
             if self._under_way:
@@ -53,4 +53,4 @@ class Deliveries:
         self.woken.set()
         if not task.cancelled() and (error := task.exception()):
             # The claim runs out, and it is sent again.
-            log.warning("webhook not settled", delivery_id=due.id, error=f"{type(error).__name__}: {error}"[:200])
+            log.warning("webhook result not stored", delivery_id=due.id, error=f"{type(error).__name__}: {error}"[:200])

@@ -1,4 +1,4 @@
-"""The loop that sends due jobs and batches to the workers, and takes them back from workers that went silent.
+"""The loop that sends due jobs and batches to the workers, and takes them back from workers that stopped responding.
 
 Several may run: one acts at a time, under an advisory lock. `worker.alarm` wakes it when a job is created, and twice a
 second while a job that is due waits, in Postgres or in the broker, so that neither a lost notification nor a lost
@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from footnote import jobs
 from footnote.answering import question_batches
 from footnote.database import leases
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import Lane, recovery, scheduling
 from footnote.jobs.scheduling import JobMessage
 from footnote.models import Job, QueryBatch
@@ -43,7 +43,7 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Runs until cancelled. Waits while Postgres or Redis is away. A broker that hangs delays no recovery."""
+        """Runs until cancelled. Waits while Postgres or Redis is unavailable. A hanging broker delays no recovery."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._requeueing())
             group.create_task(self._refilling())
@@ -67,7 +67,7 @@ class Dispatcher:
     async def _patiently(self, step: Callable[[], Awaitable[float | None]]) -> float | None:
         try:
             return await step()
-        except (DatabaseAway, RedisError) as error:
+        except (DatabaseUnavailable, RedisError) as error:
             log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
             await asyncio.sleep(PAUSE_SECONDS)
             return None
@@ -129,7 +129,7 @@ class Dispatcher:
         """Messages in each lane of the broker; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
-            log.warning("broker restarted: sending again what was waiting in it")
+            log.warning("broker restarted: sending its waiting messages again")
             async with self.rt.transaction() as session:
                 for table in (Job, QueryBatch):
                     await leases.forget_dispatched(session, table)
@@ -137,7 +137,7 @@ class Dispatcher:
         return {lane: await self.redis.llen(lane.value) for lane in Lane}
 
     async def requeue_expired(self) -> None:
-        """Takes back, or fails for good, the jobs of workers that went silent."""
+        """Requeues, or fails permanently, the jobs of workers that stopped responding."""
         async with self.rt.transaction() as session:
             again, poison = await recovery.requeue_expired(session, self.rt.settings)
             for claim in poison:
@@ -151,4 +151,4 @@ class Dispatcher:
         for outcome, rows in (("again", [*again, *silent]), ("failed", poison)):
             jobs_taken_back_total.labels(outcome).inc(len(rows))
         for job_id in [*again, *silent]:
-            log.warning("job taken back: its worker went silent", job_id=job_id)
+            log.warning("job requeued: its worker stopped responding", job_id=job_id)

@@ -8,7 +8,7 @@ from footnote.answering import answer_cache, conversations, question_batches, st
 from footnote.collections import expiry
 from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
 from footnote.embeddings import relatedness, stored_twice, vector_index
-from footnote.errors import DatabaseAway, NotFound
+from footnote.errors import DatabaseUnavailable, NotFound
 from footnote.jobs import retention
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -67,7 +67,7 @@ class Housekeeping:
         """Does the chore. Returns the seconds until another try if it failed, or has more to do soon."""
         try:
             return SOON_SECONDS if await chore(self.rt) else None
-        except DatabaseAway:
+        except DatabaseUnavailable:
             log.debug("housekeeping waits for Postgres")
             return AWAY_SECONDS
         except Exception:

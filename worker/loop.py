@@ -115,7 +115,7 @@ def run(work: Callable[[Runtime], Awaitable[Result]]) -> Result:
     """Runs `work` to its end on this process's loop.
 
     Interrupted from outside (time limit, cold shutdown), the coroutine is cancelled and awaited first: otherwise it
-    would go on inside the next task. The outcome leaves the loop as a value and is raised here, because an
+    would continue inside the next task. The outcome leaves the loop as a value and is raised here, because an
     exception that a future holds keeps its frames alive. Raises CancelledError when the worker stops.
     """
     if _process is None:

@@ -12,7 +12,7 @@ from celery import signals
 
 from footnote import jobs
 from footnote.database import leases
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import Job, QueryBatch
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -37,7 +37,7 @@ def attach(settings: Settings) -> None:
 
 def end_leases(settings: Settings, row_ids: Sequence[str], message: str) -> None:
     """Those that the message's worker held; jobs that it had not begun are sent again."""
-    with _working, suppress(DatabaseAway, TimeoutError):
+    with _working, suppress(DatabaseUnavailable, TimeoutError):
         asyncio.run(_end_leases(settings, row_ids, message))
 
 

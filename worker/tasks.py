@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from footnote import ingest
 from footnote.answering import batch_runs
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import STEPS
 from footnote.queue import ANSWER, task_name
 from worker.loop import run
@@ -37,7 +37,7 @@ def _forget_ids(**_: Any) -> None:
 
 
 def _answer(self: Task, batch_id: str) -> None:
-    with suppress(DatabaseAway, asyncio.CancelledError):  # the dispatcher sends it again
+    with suppress(DatabaseUnavailable, asyncio.CancelledError):  # the dispatcher sends it again
         run(lambda rt: batch_runs.run(rt, batch_id, self.request.id))
 
 
@@ -49,7 +49,7 @@ def _step_task(step: str):  # type: ignore[no-untyped-def]
                 run(lambda rt: ingest.run_jobs(rt, job_ids, message))
             elif run(lambda rt: ingest.run_job(rt, job_ids[0], step, message)):
                 return
-        except (DatabaseAway, asyncio.CancelledError):
+        except (DatabaseUnavailable, asyncio.CancelledError):
             pass  # the rows stand as they were or were given back, and the dispatcher sends them again
         # The next step was done at once, or is not due, or another worker has it.
         self.request.chain = None

@@ -1,4 +1,4 @@
-"""Examples of bodies, answers and their fields; `filling` puts them together."""
+"""Examples of bodies, answers and their fields; `filling` composes them."""
 
 from typing import Any
 

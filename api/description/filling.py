@@ -1,4 +1,4 @@
-"""Puts an example beside every body and every answer. An answer is put together from the examples of its fields."""
+"""Adds an example to every body and every answer. An answer's example is composed of the examples of its fields."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from api.schemas.events import EVENTS
 
 
 def add(operation: Json, components: dict[str, Json]) -> None:
-    """Puts an example beside the schema of the body and of each success answer that has a text form."""
+    """Adds an example to the schema of the body and of each success answer that has a text form."""
     name = operation["operationId"]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schemas = content["schema"].get("anyOf", [content["schema"]])

@@ -1,4 +1,4 @@
-"""The OpenAPI document of what OpenAI's clients ask."""
+"""The OpenAPI document of the routes for OpenAI's clients."""
 
 import copy
 from typing import Any

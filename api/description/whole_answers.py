@@ -1,4 +1,4 @@
-"""Examples of answers that are not put together from their fields."""
+"""Examples of complete answers, which are not composed of the examples of their fields."""
 
 from typing import Any
 

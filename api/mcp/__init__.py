@@ -1,4 +1,4 @@
-"""The MCP server at `/mcp`: who may ask, and where others learn how. The SDK behind it is imported when it is needed.
+"""The MCP server at `/mcp`: access, and metadata for clients without a token. The SDK is imported at its first use.
 
 It takes about as much time and memory as FastAPI, and most processes never serve it: so the first request has it
 imported, in a thread.
@@ -28,7 +28,7 @@ from footnote.tenancy.keys import Principal
 
 PATH = "/mcp"
 HEADERS = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")  # that pages of allowed origins send
-_METADATA = "/.well-known/oauth-protected-resource"  # RFC 9728, section 3.1: the resource's path stands behind it
+_METADATA = "/.well-known/oauth-protected-resource"  # RFC 9728, section 3.1: the resource's path is behind it
 _SCOPES = ("read", "write")
 
 
@@ -117,7 +117,7 @@ def _check_origin(settings: Settings, origin: str | None) -> None:
     except ValueError:
         is_near = False
     if not is_near and (own is None or origin.lower() != f"{own.scheme}://{own.netloc}".lower()):
-        raise Forbidden("cross_origin", "Pages of this origin may not call: see FOOTNOTE_CORS_ORIGINS.")
+        raise Forbidden("cross_origin", "Pages of this origin are not allowed: see FOOTNOTE_CORS_ORIGINS.")
 
 
 def _check_scope(principal: Principal) -> None:

@@ -31,7 +31,7 @@ def _plain(value: Any, definitions: Mapping[str, Json]) -> Any:
 
 
 def read(model: type[In], given: Json) -> Any:
-    """The arguments as the model has them; null is as good as left out.
+    """The parsed arguments; null means absent.
 
     Raises Invalid with one sentence that names the argument.
     """
@@ -57,7 +57,7 @@ def _sentence(error: ValidationError, known: Mapping[str, Json]) -> str:
 
 
 def _expected(wanted: Json) -> str:
-    """What a value must be, in words."""
+    """A description of the expected value."""
     if "enum" in wanted:
         return f"one of {', '.join(wanted['enum'])}"
     match wanted.get("type"):

@@ -58,7 +58,7 @@ async def _beginning(session: AsyncSession, details: DocumentDetails, named: str
 
 
 def _next(document_id: str, page: int, read: StoredText) -> str | None:
-    """The id to go on with behind what was read of the page; None behind the end."""
+    """The id of the rest of the page; None after the end."""
     if read.char_end < read.characters:
         return id_of(document_id, page, read.char_end)
     return id_of(document_id, page + 1) if page < read.pages else None

@@ -51,7 +51,7 @@ _CURSOR = re.compile("doc_[0-9a-z]{26}")
 async def listed(rt: Runtime, cursor: str | None) -> ListResourcesResult:
     """Documents that can be searched, newest first. Raises MCPError for a cursor that this list did not give."""
     if cursor is not None and not _CURSOR.fullmatch(cursor):
-        raise MCPError(INVALID_PARAMS, "The cursor is not one that this list gave.")
+        raise MCPError(INVALID_PARAMS, "The cursor is not one of this list.")
     async with rt.transaction() as session:
         found = await documents.list_documents(session, limit=LISTED + 1, before=cursor, states=["succeeded"])
     shown = found[:LISTED]

@@ -1,6 +1,6 @@
-"""The MCP server: what the SDK asks, answered by tools, resources and prompts. Importing this imports the SDK.
+"""The MCP server: provides the SDK with tools, resources and prompts. Importing this module imports the SDK.
 
-Both eras of the protocol are served without sessions: each POST has a key, and all that it needs.
+Old and new revisions of the protocol are served without sessions: each POST has a key, and all that it needs.
 """
 
 import gc
@@ -202,7 +202,7 @@ async def _called(request: Request, tool: McpTool, call: ToolCall, given: dict[s
         return _refused(words(error))
     except Exception as error:
         log.error("tool failed", tool=tool.name, exc_info=error)
-        return _refused("Something failed on our side; it is in the log.")
+        return _refused("An unexpected error; the server's log has the details.")
     text = TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
     return CallToolResult(content=[text], structured_content=result)
 
@@ -212,7 +212,7 @@ def _refused(message: str) -> CallToolResult:
 
 
 def words(error: FootnoteError) -> str:
-    """The error in a sentence, with the pause after which the call may pass."""
+    """A message for the error, with the time after which a retry may succeed."""
     pause = f"; try again in {math.ceil(error.retry_after)} s." if error.retry_after else "."
     if isinstance(error, TooManyRequests):
         return f"Too many requests{pause}"

@@ -1,6 +1,6 @@
 """The tools of the MCP server: each reads its arguments, calls the domain as the native routes do, shapes the result.
 
-Nothing deletes, and nothing takes a file: the model that calls may have been talked into it by a text that it read.
+No tool deletes, and none takes a file: a text that the model has read may have tricked it into the call.
 """
 
 import re
@@ -129,7 +129,7 @@ async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -
 
 def _check_cursor(cursor: str | None, kind: str) -> None:
     if cursor is not None and not re.fullmatch(f"{kind}_[0-9a-z]{{26}}", cursor):
-        raise Invalid("invalid_cursor", "The argument `cursor` is not one that this list gave.")
+        raise Invalid("invalid_cursor", "The argument `cursor` is not one of this list.")
 
 
 def _listed(details: DocumentDetails) -> shapes.ListedDocumentOut:
@@ -258,7 +258,7 @@ TOOLS = {
         McpTool(
             "add_text",
             "Add a text",
-            "Store a text as a document. It is durable at once, and can be searched when `document_status` says "
+            "Store a text as a document. It is stored durably, and can be searched when `document_status` says "
             "`ready`. Only add what the user asked you to add.",
             shapes.AddTextArguments,
             shapes.AddedOut,

@@ -1,4 +1,4 @@
-"""Where a citation or a hit stands, as members beside OpenAI's own."""
+"""The position of a citation or a hit, as members in addition to OpenAI's own."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Questions as OpenAI's clients ask them: where to look, who writes, what was said before."""
+"""Questions of OpenAI's clients: the collections to search, the model, and the earlier messages."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from api.schemas.questions import QUESTION_CHARACTERS
 from footnote import answering, filters
 from footnote.answering import Question
 from footnote.errors import NotFound
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.retrieval import Mode, Query
 from footnote.runtime import Runtime
 from footnote.tenancy.keys import Principal
@@ -25,25 +25,28 @@ MOST_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True)
-class AskedWords:
-    """What a request says, in `turns`: the question, what was said before it, and instructions."""
+class ConversationInput:
+    """The messages of a request (`turns`): the question, the history before it, and instructions."""
 
     words: str
-    history: Sequence[Turn]
+    history: Sequence[ChatMessage]
     instructions: Sequence[str]
-    turns: Sequence[Turn]
+    turns: Sequence[ChatMessage]
 
 
-def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
+def conversation_input(messages: Iterable[tuple[str, Any]], param: str) -> ConversationInput:
     """From role and content of each message; the last one of the user is the question. Raises Invalid about `param`."""
-    turns = [Turn(role, text_of(content, f"{param}.{index}.content")) for index, (role, content) in enumerate(messages)]
+    turns = [
+        ChatMessage(role, text_of(content, f"{param}.{index}.content"))
+        for index, (role, content) in enumerate(messages)
+    ]
     last = max((index for index, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
-        raise wrong(param, "There is no message of the user to answer.")
+        raise wrong(param, "There is no user message to answer.")
     history = [turn for turn in turns[:last] if turn.role in ("user", "assistant") and turn.content]
     instructions = [turn.content for turn in turns if turn.role in INSTRUCTING and turn.content]
     words = checked(turns[last].content, param if len(turns) == 1 else f"{param}.{last}.content")
-    return AskedWords(words, recent(history), instructions, turns)
+    return ConversationInput(words, recent(history), instructions, turns)
 
 
 def checked(words: str, param: str) -> str:
@@ -68,13 +71,13 @@ def _text(part: Any, param: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     text = part.get(TEXTS[kind]) if isinstance(kind, str) and kind in TEXTS else None
     if not isinstance(text, str):
-        raise wrong(param, f"Invalid value for '{param}': only text is read here, no pictures, sounds or files.")
+        raise wrong(param, f"Invalid value for '{param}': only text is supported, no images, audio or files.")
     return clean(text)
 
 
-def recent(turns: Sequence[Turn]) -> list[Turn]:
+def recent(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The newest turns, as many as may be looked at."""
-    left, newest = MOST_CHARACTERS, list[Turn]()
+    left, newest = MOST_CHARACTERS, list[ChatMessage]()
     for turn in reversed(turns[-MOST_TURNS:]):
         left -= len(turn.content)
         if left < 0:
@@ -83,11 +86,11 @@ def recent(turns: Sequence[Turn]) -> list[Turn]:
     return newest[::-1]
 
 
-def question_of(rt: Runtime, asked: AskingIn, conversation: AskedWords, caller: Principal) -> Question:
+def question_of(rt: Runtime, asked: AskingIn, conversation: ConversationInput, caller: Principal) -> Question:
     """Raises Invalid, and NotFound for a model that is no collection."""
     for param, refused in asked.refusals().items():
         if refused:
-            raise unsupported(param, f"'{param}' asks for something that answers from documents cannot have.")
+            raise unsupported(param, f"'{param}' is not supported for answers from documents.")
     searches = [(index, tool.search) for index, tool in enumerate(asked.tools) if tool.search is not None]
     return Question(
         query=_looking_for(conversation.words, searches, asked.model, caller),

@@ -1,4 +1,4 @@
-"""Chat completions: a question after what was said before, answered from documents."""
+"""Chat completions: a question with its history, answered from documents."""
 
 import time
 from typing import Any
@@ -24,7 +24,7 @@ router = new_router()
 @router.post("/chat/completions", response_model=CompletionOut, responses=STREAMED)
 async def create_chat_completion(body: ChatIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer the last message of the user from documents; the footnotes are annotations."""
-    conversation = asking.said([(each.role, each.content) for each in body.messages], "messages")
+    conversation = asking.conversation_input([(each.role, each.content) for each in body.messages], "messages")
     events = asking.answered(answering.answer(rt, asking.question_of(rt, body, conversation, caller)), body)
     answer = ChatAnswer(body.model, has_reader=rt.settings.ui == "on", with_usage=body.stream_options.include_usage)
     return await respond(request, events, answer, stream=body.stream)
@@ -48,7 +48,7 @@ class ChatAnswer:
         return errors.event(openai_body(error))
 
     @property
-    def whole(self) -> Json:
+    def complete(self) -> Json:
         message = {"role": "assistant", "content": self.text, "refusal": None, "annotations": self.annotations}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self.usage}
@@ -92,6 +92,6 @@ class ChatAnswer:
 
 
 def usage_of(usage: Usage) -> dict[str, int]:
-    """What a provider did not count is 0, for clients read numbers only."""
+    """Tokens that a provider did not count are 0, because clients expect numbers."""
     asked, answered = usage.prompt_tokens or 0, usage.completion_tokens or 0
     return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}

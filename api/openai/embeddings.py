@@ -54,7 +54,7 @@ def _texts(given: Any) -> list[str]:
         raise wrong("input", f"Invalid value for 'input': at most {MOST_TEXTS} texts at once.")
     cleaned = [clean(each) if isinstance(each, str) else "" for each in texts]
     if not all(cleaned):
-        raise wrong("input", "Invalid value for 'input': a text is empty, or is no text.")
+        raise wrong("input", "Invalid value for 'input': a text is empty or not a string.")
     return cleaned
 
 

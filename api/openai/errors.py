@@ -18,7 +18,7 @@ _LOCATIONS = ("body.", "query.", "path.", "header.")
 
 
 def is_below(path: str) -> bool:
-    """Whether what is answered at the path is read by OpenAI's clients."""
+    """Whether the path belongs to the API for OpenAI's clients."""
     return path.startswith(BELOW)
 
 
@@ -30,7 +30,7 @@ def refusal(
     fields: Sequence[Mapping[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer to the same error as the native API has it.
+    """The response to an error, in OpenAI's format.
 
     Clients repeat 408, 409, 429 and 5xx unless `x-should-retry` says no: a conflict stays, and so does what a provider
     refused for good.
@@ -62,7 +62,7 @@ def body_of(status: int, code: str, message: str, fields: Sequence[Mapping[str, 
 
 
 def outward(message: str) -> str:
-    """With ids as these clients know them."""
+    """The text with the ids of OpenAI's clients."""
     return message.replace("'col_", "'vs_").replace("'file_", "'file-")
 
 
@@ -81,7 +81,7 @@ def missing(param: str) -> Invalid:
 
 
 def unsupported(param: str, message: str) -> Invalid:
-    """What a client asks for and would miss if it were ignored."""
+    """A parameter that cannot be ignored without surprising the client."""
     return wrong(param, message, "unsupported_parameter")
 
 

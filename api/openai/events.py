@@ -25,8 +25,8 @@ class ResponseAnswer:
         self._number = 0
 
     @property
-    def whole(self) -> Json:
-        return self._state.whole
+    def complete(self) -> Json:
+        return self._state.complete
 
     async def frame(self, event: answering.Event) -> bytes:
         match event:
@@ -44,14 +44,14 @@ class ResponseAnswer:
         body = openai_body(error)["error"]
         self._state.status, self._state.error = "failed", {name: body[name] for name in ("code", "message")}
         frame = self._event("error", **self._state.error, param=None)
-        return frame + self._event("response.failed", response=self.whole)
+        return frame + self._event("response.failed", response=self.complete)
 
     async def _found(self, sources: Sources) -> bytes:
         state = self._state
         state.queries = queries_of(self._asked, sources)
         begun = [
-            self._event("response.created", response=self.whole),
-            self._event("response.in_progress", response=self.whole),
+            self._event("response.created", response=self.complete),
+            self._event("response.in_progress", response=self.complete),
             self._item("added", SEARCH, state.search("in_progress")),
             *(self._searching(step) for step in ("in_progress", "searching", "completed")),
         ]
@@ -78,7 +78,7 @@ class ResponseAnswer:
                 self._in_part("response.output_text.done", text=state.text, logprobs=[]),
                 self._in_part("response.content_part.done", part=state.part()),
                 self._item("done", MESSAGE, state.message()),
-                self._event(f"response.{state.status}", response=self.whole),
+                self._event(f"response.{state.status}", response=self.complete),
             )
         )
 

@@ -42,7 +42,7 @@ async def create_file_batch(
     caller: Uploader,
     key: IdempotencyKey = None,
 ) -> Any:
-    """Attach up to 2000 files in the background. A file that does not exist is a failed one."""
+    """Attach up to 2000 files in the background. A file that does not exist counts as failed."""
     collection_id = ids.collection_id(vector_store_id)
     param = "file_ids" if body.files is None else "files"
     wanted = [
@@ -76,7 +76,7 @@ async def get_file_batch(
 async def cancel_file_batch(
     vector_store_id: VectorStoreId, batch_id: BatchId, response: Response, rt: RuntimeDep, caller: Writer
 ) -> FileBatchOut:
-    """Cancel what has not ended of a batch. Completed files stay."""
+    """Cancel the unfinished files of a batch. Completed files are kept."""
     async with rt.transaction() as session:
         batch = await file_batches.cancel(session, ids.collection_id(vector_store_id), batch_id)
         return await _rendered(session, batch, response)

@@ -47,7 +47,7 @@ _BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"
 @router.post("/files", response_model=FileOut, openapi_extra=_BODY)
 @takes(FILE)
 async def create_file(request: Request, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None) -> Any:
-    """Upload a file. It is `processed` at once: what cannot be read is said when it is attached."""
+    """Upload a file. It is `processed` immediately; if it cannot be read, that is reported when it is attached."""
     async with objects.new(rt) as object_key:
 
         async def store(filename: str, pieces: AsyncIterator[bytes]) -> Upload:
@@ -82,7 +82,7 @@ async def list_files(
     asked: Annotated[Window, window(MOST_FILES, MOST_FILES)],
     purpose: Annotated[Plain | None, Query(max_length=64)] = None,
 ) -> ListOf[FileOut]:
-    """List files and documents that came natively, by their ids."""
+    """List files, and documents uploaded by the native API, by their ids."""
     part = asked.inner(ids.own_file_id)
     async with rt.transaction() as session:
         found = await files.page_of(session, purpose=purpose, **part.between)

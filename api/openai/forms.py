@@ -10,7 +10,7 @@ from api.uploads.multipart import BodyPart, parts
 from footnote.errors import Invalid, TooLarge
 
 FIELD_BYTES = 64 * 1024
-NAMELESS = "upload"  # what bytes without a name are called
+NAMELESS = "upload"  # file name of an upload without one
 Stored = TypeVar("Stored")
 
 
@@ -40,8 +40,8 @@ async def _text(part: BodyPart, before: int) -> str:
     async for data in part.data:
         held += data
         if before + len(held) > FIELD_BYTES:
-            raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+            raise TooLarge("too_large", f"The form fields are over the limit of {FIELD_BYTES} bytes.")
     try:
         return held.decode()
     except UnicodeDecodeError as error:
-        raise Invalid("invalid_request", "The fields beside the file must be UTF-8.") from error
+        raise Invalid("invalid_request", "The form fields must be UTF-8.") from error

@@ -28,7 +28,7 @@ MOST_COLLECTIONS = 1000  # that are listed, the newest; all others can be asked 
 
 @router.get("/models")
 async def list_models(rt: RuntimeDep, caller: Reader) -> ModelsOut:
-    """List what can be given as a model: `footnote`, one for each collection, and the configured models."""
+    """List the names that can be used as a model: `footnote`, one for each collection, and the configured models."""
     async with rt.transaction() as session:
         found = await catalog.newest(session, MOST_COLLECTIONS)
         others = [ModelOut(id=each, created=CREATED) for each in await catalog.embedding_models(session)]
@@ -50,7 +50,7 @@ async def get_model(model: Annotated[Plain, Path(max_length=256)], rt: RuntimeDe
 
 
 def collection_of(model: str) -> str | None:
-    """The id of the one collection that `footnote:vs_X` answers from. Raises NotFound for anything else behind `:`."""
+    """The id of the one collection that `footnote:vs_X` answers from. Raises NotFound for anything else after `:`."""
     kind, colon, store = model.partition(":")
     if kind != ALL or not colon:
         return None

@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`: the same key and request get the same reply, and the work is done once."""
+"""Requests with an `Idempotency-Key`: the same key and request get the same reply and are processed once."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext

@@ -27,7 +27,7 @@ Cursor = Annotated[Plain | None, Query(max_length=64)]
 
 @dataclass(frozen=True)
 class Window:
-    """Which part of a list is asked for. Ids sort by the time at which they were made."""
+    """The requested part of a list. Ids sort by their creation time."""
 
     limit: int
     order: Order = "desc"

@@ -1,4 +1,4 @@
-"""Answers as OpenAI's clients read them: one generator of what goes over the wire, streamed or as its last state."""
+"""Answers in the format of OpenAI's clients: streamed, or as the final state of the stream."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from api.answer_stream import streamed
 from api.disconnect import while_connected
-from api.rendering import streamed
 from footnote import answering
 from footnote.errors import FootnoteError
 
@@ -20,16 +20,16 @@ class Rendering(Protocol):
     """An answer that grows with each event."""
 
     async def frame(self, event: answering.Event) -> bytes:
-        """What is streamed of the event; empty if that is sent later."""
+        """The frame of an event; empty if it is sent later."""
         ...
 
     def failed(self, error: FootnoteError) -> bytes:
-        """The last frame of an answer that broke off."""
+        """The last frame of an interrupted answer."""
         ...
 
     @property
-    def whole(self) -> Json:
-        """The answer as far as it has come."""
+    def complete(self) -> Json:
+        """The answer so far."""
         ...
 
 
@@ -52,7 +52,7 @@ async def _collected(events: AsyncGenerator[answering.Event, None], rendering: R
     async with aclosing(_frames(events, rendering)) as frames:
         async for _ in frames:
             pass
-    return rendering.whole
+    return rendering.complete
 
 
 def written(value: Any) -> str:
@@ -60,7 +60,7 @@ def written(value: Any) -> str:
 
 
 def marked(text: str, marker: int) -> tuple[int, int]:
-    """Where the mark of a footnote stands in the text; characters as Python counts them."""
+    """Where the mark of a footnote is in the text; characters as Python counts them."""
     mark = f"[{marker}]"
     begins = text.find(mark)
     return begins, begins + len(mark)

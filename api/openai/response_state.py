@@ -1,4 +1,4 @@
-"""A response as it stands: while it is answered, and as it was stored."""
+"""The state of a response: while it is being answered, and as stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class ResponseState:
     file_ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def whole(self) -> Json:
+    def complete(self) -> Json:
         asked, status = self.request, self.status
         return {
             **_SAME,

@@ -8,7 +8,7 @@ from fastapi import Query, Request
 
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.openai import asking, errors, ids, response_state
-from api.openai.asking import AskedWords
+from api.openai.asking import ConversationInput
 from api.openai.errors import wrong
 from api.openai.events import ResponseAnswer
 from api.openai.ids import ResponseId
@@ -44,7 +44,7 @@ SPEAKING = (*ASKING, "assistant")
 async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Answer a question from documents, after an earlier response if `previous_response_id` names one."""
     repeated = await _repeated(rt, body)
-    conversation = asking.said(_messages(body.input, repeated), "input")
+    conversation = asking.conversation_input(_messages(body.input, repeated), "input")
     before = await _before(rt, body.previous_response_id)
     question = asking.question_of(rt, body, _instructed(conversation, body.instructions), caller)
     new = NewResponse(
@@ -72,19 +72,19 @@ async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, ca
 async def get_response(
     response_id: ResponseId, rt: RuntimeDep, caller: Reader, include: Include = None, stream: bool = False
 ) -> ResponseOut:
-    """Get a response that was stored: for 30 days, and emptied if a document of it is deleted."""
+    """Get a stored response. It is stored for 30 days, and emptied if one of its documents is deleted."""
     if stream:
         raise errors.unsupported("stream", "A stored response is not streamed again.")
     row = await _found(rt, response_id)
     state = response_state.stored(row, has_reader=rt.settings.ui == "on", shows_results=RESULTS in (include or ()))
     state.file_ids = await ids.file_ids(rt, state.document_ids)
-    return ResponseOut.model_validate(state.whole)
+    return ResponseOut.model_validate(state.complete)
 
 
 @router.delete("/responses/{response_id}")
 @again_while_busy
 async def delete_response(response_id: ResponseId, rt: RuntimeDep, caller: Writer) -> ResponseDeletedOut:
-    """Delete a response that was stored."""
+    """Delete a stored response."""
     try:
         async with rt.transaction() as session:
             await stored_responses.remove(session, response_id)
@@ -97,7 +97,7 @@ async def delete_response(response_id: ResponseId, rt: RuntimeDep, caller: Write
 async def list_input_items(
     response_id: ResponseId, rt: RuntimeDep, caller: Reader, window: Windowed
 ) -> ListOf[InputItemOut]:
-    """List what was asked in a response: the messages of the user, and instructions among them."""
+    """List the input of a response: the messages of the user, and its instructions."""
     row = await _found(rt, response_id)
     items = [
         InputItemOut(
@@ -177,11 +177,11 @@ def _referred(item_id: str, repeated: dict[str, StoredResponse]) -> tuple[str, A
     return "assistant", response_state.stored(row, has_reader=False, shows_results=False).text
 
 
-def _instructed(conversation: AskedWords, instructions: str | None) -> AskedWords:
+def _instructed(conversation: ConversationInput, instructions: str | None) -> ConversationInput:
     return replace(conversation, instructions=[*filter(None, [instructions]), *conversation.instructions])
 
 
-def _stored(body: ResponseIn, conversation: AskedWords) -> Json:
+def _stored(body: ResponseIn, conversation: ConversationInput) -> Json:
     """What is stored of a request. Answers that it repeats are not: they may hold text of documents."""
     said = [{"role": turn.role, "text": turn.content} for turn in conversation.turns if turn.role in ASKING]
     return {

@@ -21,5 +21,5 @@ def new_router() -> APIRouter:
 
 
 def ask_again(response: Response) -> None:
-    """Says to clients when to ask again for what is in progress. They read the header as an integer."""
+    """Tells clients when to poll again for work in progress. They read the header as an integer."""
     response.headers["openai-poll-after-ms"] = str(POLL_MILLISECONDS)

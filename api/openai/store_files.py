@@ -63,7 +63,7 @@ async def attach_file(
         details = (await files.attach(session, rt, file_id, collection_id, **about)).details
         return await _rendered(session, details), details.document.id
 
-    async with rt.alone("upload", collection_id, file_id):
+    async with rt.exclusive("upload", collection_id, file_id):
         return await once(rt, key, {"path": request.url.path, **body.model_dump()}, attach)
 
 
@@ -98,7 +98,7 @@ async def update_vector_store_file(
     rt: RuntimeDep,
     caller: Writer,
 ) -> VectorStoreFileOut:
-    """Replace the attributes of a file in this vector store. Filters use the new ones at once."""
+    """Replace the attributes of a file in this vector store. Filters use the new ones immediately."""
     async with rt.transaction() as session:
         document_id = (await _found(session, vector_store_id, file_id)).document.id
         await documents.replace_metadata(session, document_id, body.attributes)
@@ -110,7 +110,7 @@ async def update_vector_store_file(
 async def detach_file(
     vector_store_id: VectorStoreId, file_id: FileId, rt: RuntimeDep, caller: Writer
 ) -> VectorStoreFileDeletedOut:
-    """Remove a file from this vector store. The file stays, and so do the documents of other stores."""
+    """Remove a file from this vector store. The file is kept, and so are the documents of other stores."""
     async with rt.transaction() as session:
         document_id = (await _found(session, vector_store_id, file_id)).document.id
     await deletion.remove(rt, document_id)
@@ -125,7 +125,7 @@ async def detach_file(
 async def get_vector_store_file_content(
     vector_store_id: VectorStoreId, file_id: FileId, rt: RuntimeDep, caller: Reader
 ) -> Any:
-    """Get the text of a file, page by page, as it is cited. It is empty until the file is completed."""
+    """Get the text of a file by page, as used for citations. It is empty until the file is completed."""
     async with rt.transaction() as session:
         document = (await _found(session, vector_store_id, file_id)).document
     return StreamingResponse(_content(rt, document.active_version_id), media_type="application/json")

@@ -93,7 +93,7 @@ async def get_vector_store(
 async def update_vector_store(
     vector_store_id: VectorStoreId, body: VectorStorePatchIn, response: Response, rt: RuntimeDep, caller: Writer
 ) -> VectorStoreOut:
-    """Change the name, the metadata, which are replaced, or when the vector store expires."""
+    """Change the name, the expiry or the metadata of a vector store; the metadata are replaced."""
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         await collections.change(session, rt, collection_id, body.given())
@@ -102,7 +102,7 @@ async def update_vector_store(
 
 @router.delete("/vector_stores/{vector_store_id}")
 async def delete_vector_store(vector_store_id: VectorStoreId, rt: RuntimeDep, caller: Writer) -> VectorStoreDeletedOut:
-    """Delete a vector store with its documents. It is hidden at once; files stay."""
+    """Delete a vector store with its documents. It is hidden immediately; files are kept."""
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         await collections.find(session, collection_id)
@@ -125,7 +125,7 @@ async def search_vector_store(
     async with rt.transaction() as session:
         expiry.check(await collections.find(session, collection_id))
     asked = [_query(each, collection_id, body, caller) for each in body.query]
-    results = await while_connected(request, searching.at_once(rt, asked))
+    results = await while_connected(request, searching.in_parallel(rt, asked))
     spent = [entry for each in results for entry in each.spent]
     await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(asked), *spent)
     best = [each for each in _merged(results) if each[1] >= body.ranking_options.score_threshold]

@@ -28,7 +28,7 @@ class AuditIn(Params):
     since: Annotated[Moment | None, Field(description="Only events from this time on.")] = None
     until: Annotated[Moment | None, Field(description="Only events before this time.")] = None
     order: Annotated[Literal["newest", "oldest"], Field(description="Which events come first.")] = "newest"
-    limit: Annotated[int, Field(ge=1, le=1000, description="The most items in one page.")] = 50
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of items in one page.")] = 50
     cursor: AuditCursor = None
 
     @property

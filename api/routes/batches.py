@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from api.answer_stream import collect
 from api.body_limits import TEXT, takes
 from api.deps import Asker, Reader, RuntimeDep, again_while_busy
 from api.disconnect import while_connected
 from api.errors import invalid, problem_body, request_id_of
 from api.paging import Limit
-from api.rendering import collect
 from api.schemas.batches import (
     MOST_AT_ONCE,
     MOST_QUESTIONS,
@@ -45,10 +45,10 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 @router.post("/batch", response_model=ResultsOut, responses=_ACCEPTED)
 @takes(TEXT)
 async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
-    """Ask up to 1,000 questions. You get a result for each, in the same order; an error of one is its own result.
+    """Ask up to 1,000 questions. You get a result for each, in the same order; an error affects only its own question.
 
     Up to 20 questions are answered within the request, unless you set `background`. More are accepted (202) and
-    answered in the background, also if the server restarts meanwhile. Results are stored for a week. `callback_url`
+    answered in the background, also across restarts of the server. Results are stored for a week. `callback_url`
     is notified when the batch has ended.
     """
     if body.callback_url:
@@ -104,7 +104,7 @@ async def get_query_batch(
     rt: RuntimeDep,
     caller: Reader,
     limit: Limit = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the previous page.")] = 0,
 ) -> QueryBatchWithResultsOut:
     """Get the state of a batch that is answered in the background, with the results it has so far."""
     async with rt.transaction() as session:
@@ -120,7 +120,7 @@ async def get_query_batch(
 @router.post("/batches/{query_batch_id}/cancel")
 @again_while_busy
 async def cancel_query_batch(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
-    """Stop a batch that has not ended. Questions that are answered stay answered."""
+    """Stop a batch that has not ended. Existing answers are kept."""
     async with rt.transaction() as session:
         batch = await question_batches.cancel(session, query_batch_id)
         return QueryBatchOut.of(batch, await question_batches.failures(session, batch))

@@ -63,9 +63,9 @@ async def list_suggestions(
     collection_id: NameOrId,
     rt: RuntimeDep,
     caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=10, description="The most questions.")] = 3,
+    limit: Annotated[int, Query(ge=1, le=10, description="Maximum number of questions.")] = 3,
 ) -> SuggestionsOut:
-    """List questions that can be asked first, made of headings of the newest documents. No model is asked."""
+    """List suggested first questions, built from headings of the newest documents without a model."""
     async with rt.transaction() as session:
         found = await suggestions.suggestions(session, collection_id, limit)
     return SuggestionsOut(data=[SuggestionOut.model_validate(each) for each in found])
@@ -79,8 +79,8 @@ async def update_collection(
     """Change the fields that you send.
 
     After a change of chunking or language all documents are ingested again in the background. Until a document is,
-    queries see its previous state. You cannot change the embedding model once there are documents. If you send the
-    same model and it makes vectors of another length now, all documents are embedded again.
+    queries see its previous state. Once there are documents, use a model swap to change the embedding model. If you
+    send the same model and its vectors have another length now, all documents are embedded again.
     """
     async with rt.transaction() as session:
         changed = await collections.change(session, rt, collection_id, body.given())
@@ -89,9 +89,9 @@ async def update_collection(
 
 @router.delete("/{collection_id}", response_model=CollectionDeletionOut, responses=_ACCEPTED)
 async def delete_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Any:
-    """Delete a collection with its documents and everything that was made from them, in the background.
+    """Delete a collection with its documents and everything derived from them, in the background.
 
-    The collection disappears at once, and its name is free. The answer is the task (202); `Location` shows its
+    The collection disappears immediately, and its name is free. The answer is the task (202); `Location` shows its
     progress. If you repeat the request with the id, you get the task until it is completed, then the receipt (200).
     """
     task = await deletion.begin_collection(rt, collection_id)

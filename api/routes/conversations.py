@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from api.answer_stream import STREAM, respond
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.paging import ConversationCursor, Limit, MessageCursor, page
-from api.rendering import STREAM, respond
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
     ConversationDeletionOut,
@@ -52,8 +52,8 @@ async def list_conversations(
 ) -> PageOf[ConversationOut]:
     """List conversations, newest first.
 
-    With `q`, a page comes of the next 1,000 conversations. So it may hold few or none: go on while there is a
-    `next_cursor`.
+    With `q`, a page has the matches among the next 1,000 conversations, which may be few or none: continue while there
+    is a `next_cursor`.
     """
     async with rt.transaction() as session:
         if q is None:
@@ -108,8 +108,8 @@ async def ask_in_conversation(
 ) -> Any:
     """Ask a question in a conversation. Question and answer are stored when the answer is complete.
 
-    If you close the stream before, what has come is stored as `stopped`. A conversation answers one question at a time;
-    a second one gets 409.
+    If you close the stream before, the text so far is stored as `stopped`. A conversation answers one question at a
+    time; a second one gets 409.
     """
     async with rt.transaction() as session:
         conversation = await conversations.get(session, conversation_id)

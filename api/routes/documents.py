@@ -45,7 +45,7 @@ OfVersion = Annotated[
     Query(
         ge=1,
         le=2_147_483_647,
-        description="The version that a citation names. 410 `version_replaced` if queries see a newer one.",
+        description="The version that a citation names. 410 `version_replaced` if a newer one is searchable.",
     ),
 ]
 
@@ -54,15 +54,16 @@ class DocumentsIn(Params):
     limit: Limit = 50
     cursor: DocumentCursor = None
     offset: Annotated[
-        int, Field(ge=0, le=10_000_000, description="How many to pass over, for a list that is drawn in windows.")
+        int,
+        Field(ge=0, le=10_000_000, description="How many documents to skip, for lists that load only visible rows."),
     ] = 0
-    sort: Annotated[documents.Sort, Field(description="`name` puts capitals and small letters together.")] = "newest"
-    total: Annotated[bool, Field(description="Also say how many there are in all.")] = False
+    sort: Annotated[documents.Sort, Field(description="`name` ignores case.")] = "newest"
+    total: Annotated[bool, Field(description="Also return the total number.")] = False
     collection: Annotated[Plain | None, Field(max_length=64)] = None
     status: Annotated[list[DocumentStatus], Field(max_length=20)] = []
     q: Annotated[
         Plain | None,
-        Field(min_length=1, max_length=200, description="A part of the name or of the external id, in any case."),
+        Field(min_length=1, max_length=200, description="A part of the name or of the external id; case is ignored."),
     ] = None
     parent_id: Annotated[Plain | None, Field(max_length=64, description="Files found in this document.")] = None
     external_id: Annotated[Plain | None, Field(max_length=512)] = None
@@ -114,11 +115,11 @@ class DocumentPatch(In):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     metadata: Annotated[
-        JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")
+        JsonObject | None, Field(description="Merged into the existing metadata; null removes a key.")
     ] = None
     collection: Annotated[
         Plain | None,
-        Field(min_length=1, max_length=64, description="Id or name of a collection to move it to; it may be new."),
+        Field(min_length=1, max_length=64, description="Id or name of the new collection; a new name creates it."),
     ] = None
 
     @model_validator(mode="after")
@@ -133,9 +134,9 @@ class DocumentPatch(In):
 async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
     """Merge into the document's metadata (RFC 7396), or move it to another collection.
 
-    Filters and hits use the new metadata at once. A moved document is found in its new collection at once, with the
-    files found in it; it is ingested again only if that collection has another chunking, language or model, and until
-    then its words find it there.
+    Filters and hits use the new metadata immediately. A moved document is immediately found in its new collection, with
+    the files found in it. It is ingested again only if that collection has another chunking, language or model; until
+    then, keyword search finds it.
     """
     async with rt.transaction() as session:
         if body.collection is not None:
@@ -147,9 +148,9 @@ async def update_document(document_id: DocumentId, body: DocumentPatch, rt: Runt
 
 @router.delete("/{document_id}")
 async def delete_document(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
-    """Delete a document and everything that was made from it. The receipt counts it.
+    """Delete a document and everything derived from it. The receipt has the counts.
 
-    You can delete it at any moment, also while it is ingested. If you repeat the request, you get the same receipt.
+    You can delete it at any time, also during ingestion. If you repeat the request, you get the same receipt.
     """
     return DeletionOut.model_validate(await deletion.remove(rt, document_id))
 
@@ -221,7 +222,7 @@ async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Rea
 @router.get(
     "/{document_id}/pages/{number}.webp",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}}}, 304: {"description": "The picture that you have."}},
+    responses={200: {"content": {"image/webp": {}}}, 304: {"description": "The image that you have is current."}},
 )
 async def get_document_page_image(
     document_id: DocumentId,
@@ -232,9 +233,9 @@ async def get_document_page_image(
         int, Query(description="Width in pixels: 200 or a multiple of 400.", json_schema_extra={"enum": PICTURE_WIDTHS})
     ] = 1200,
     version: OfVersion = None,
-    if_none_match: Annotated[str | None, Header(description="`ETag` of a picture that you have.")] = None,
+    if_none_match: Annotated[str | None, Header(description="`ETag` of the image that you have.")] = None,
 ) -> Response:
-    """Get a page of a PDF as an image in WebP. It is made once and then stored.
+    """Get a page of a PDF as a WebP image. It is rendered once and then stored.
 
     With `version` the image never changes, and a client may store it. Otherwise send its `ETag` to ask again.
     """
@@ -286,9 +287,10 @@ async def get_document_page(
         int, Query(ge=0, le=100_000_000, description="Offset of the first character that you want.")
     ] = 0,
     char_end: Annotated[
-        int | None, Query(ge=0, le=100_000_000, description="Offset behind the last one. Default: the end of the page.")
+        int | None,
+        Query(ge=0, le=100_000_000, description="Offset after the last character. Default: the end of the page."),
     ] = None,
-    around: Annotated[int, Query(ge=0, le=1_000_000, description="Characters to add at both sides.")] = 0,
+    around: Annotated[int, Query(ge=0, le=1_000_000, description="Characters to add on both sides.")] = 0,
 ) -> PageOut:
     """Get the stored text of a page, or a part of it. Citations are checked against this text.
 
@@ -306,7 +308,7 @@ async def get_document_page(
 async def list_document_chunks(
     document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: ChunkCursor = None
 ) -> PageOf[ChunkOut]:
-    """List the chunks that queries see, in order, each with its place in a page's text."""
+    """List the searchable chunks in order, each with its position in a page's text."""
     async with rt.transaction() as session:
         found = await documents.chunks(session, document_id, limit=limit + 1, after=int(cursor) if cursor else -1)
     return page(found, limit, ChunkOut.of, lambda chunk: chunk.position)

@@ -1,4 +1,4 @@
-"""One stream of events for everything that changes."""
+"""One stream of events for all changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
+from api.answer_stream import SILENT_SECONDS
 from api.deps import Reader, RuntimeDep, principal_of
-from api.rendering import SILENT_SECONDS
 from api.schemas.events import ResetEventOut
 from footnote.documents.changes import Changes, Feed, StreamEvent
 from footnote.errors import Forbidden, Unauthenticated, Unavailable
@@ -47,7 +47,7 @@ async def stream_events(
 ) -> Response:
     """Stream what changes of your documents and their jobs, as server-sent events.
 
-    `document` has a document that is new or has changed, with its newest job; `removed` the id of one that is gone;
+    `document` has a document that is new or has changed, with its newest job; `removed` the id of a deleted one;
     `counts` the number of documents by status; `pause` since when all work is paused. `pause` and `counts` come first.
     Quick changes of a document become one event. Open the stream first, then read lists: nothing is missed in between.
     After a break, send the `id` of the last event: you get what you missed or, if that is no longer known, `reset`:
@@ -72,7 +72,7 @@ async def _frames(request: Request, rt: Runtime, last_event_id: str | None) -> A
 
 
 def _first(feed: Feed, last_event_id: str | None) -> list[StreamEvent]:
-    """What was missed since that event, else how things are."""
+    """The missed events since that one; if they are not known, the present state."""
     number = feed.number_of(last_event_id) if last_event_id else None
     missed = None if number is None else feed.after(number)
     if missed is not None:

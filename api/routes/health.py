@@ -23,7 +23,7 @@ from footnote.telemetry.listening import CONTENT_TYPE
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
 _AWAY: dict[str, Any] = {
-    "description": "Postgres is away or, with `strict`, anything that is needed.",
+    "description": "Postgres is unavailable or, with `strict`, any other required part.",
     "content": {"application/json": {}},
 }
 _READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
@@ -40,9 +40,9 @@ async def check_liveness() -> dict[str, str]:
 async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
     """Check whether this process can serve requests.
 
-    `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
-    queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
-    model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
+    `status` is `ready`, `degraded` (`checks` names the unavailable part) or `not_ready` with 503. Without Redis,
+    uploads and queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works.
+    A failing model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
     DATABASE_DIRECT_URL. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
@@ -59,7 +59,7 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
         "version": __version__,
         "checks": checks,
         "providers": {
-            name: "ok" if state == "closed" else f"failing, not asked before {state}"
+            name: "ok" if state == "closed" else f"failing, not called before {state}"
             for name, state in providers.items()
         },
         "notifications": "polling" if is_polling(rt.settings) else "listening",

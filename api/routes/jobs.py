@@ -42,7 +42,7 @@ class JobsIn(_FilterIn, Params):
 
 class RetryIn(_FilterIn):
     status: Annotated[list[Literal["failed", "cancelled"]], Field(min_length=1, max_length=2)] = ["failed"]
-    limit: Annotated[int, Field(ge=1, le=1000, description="The most jobs to retry with one request.")] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of jobs to retry with one request.")] = 100
 
 
 def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilter:

@@ -1,4 +1,4 @@
-"""Another embedding model for a collection, while it is searched."""
+"""Swaps of the embedding model of a collection."""
 
 from fastapi import APIRouter, Request
 
@@ -34,7 +34,7 @@ async def get_collection_model(collection_id: NameOrId, rt: RuntimeDep, caller: 
 async def estimate_model_swap(
     collection_id: NameOrId, body: ModelSwapIn, request: Request, rt: RuntimeDep, caller: Uploader
 ) -> ModelEstimateOut:
-    """Estimate what a swap to another model would cost. A few dozen texts are embedded for it; nothing is stored."""
+    """Estimate the cost of a swap to another model. A few dozen texts are embedded for it; nothing is stored."""
     found = model_swap.estimate(rt, collection_id, body.provider, body.model, caller.key_id)
     return ModelEstimateOut.model_validate(await while_connected(request, found))
 
@@ -43,7 +43,7 @@ async def estimate_model_swap(
 async def begin_model_swap(
     collection_id: NameOrId, body: ModelSwapIn, request: Request, rt: RuntimeDep, caller: Uploader
 ) -> ModelSwapOut:
-    """Begin to swap the embedding model. Searches go on with the present model until you switch.
+    """Begin to swap the embedding model. Searches use the present model until you switch.
 
     In the background all chunks get a vector of the other model. Uploads get both.
     """
@@ -78,8 +78,8 @@ async def roll_back_model(collection_id: NameOrId, rt: RuntimeDep, caller: Write
 @router.delete("", status_code=202)
 @again_while_busy
 async def drop_model(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> ModelSwapOut:
-    """Delete the vectors of the model that is not searched, in the background. This ends the swap.
+    """Delete the vectors of the unused model, in the background. This ends the swap.
 
-    Before the switch it cancels the swap. After the switch you cannot go back any more.
+    Before the switch it cancels the swap. After the switch you can no longer roll back.
     """
     return ModelSwapOut.of(await model_swap.drop(rt, collection_id))

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from api.answer_stream import STREAM, respond
 from api.deps import Asker, RuntimeDep
 from api.disconnect import while_connected
-from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CorrectionOut, CoverageOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, retrieval
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["query"])
 
 @router.post("/search")
 async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker, explain: bool = False) -> SearchOut:
-    """Find the passages that fit the query best, each with its place in a document.
+    """Find the passages that fit the query best, each with its position in a document.
 
     `explain` adds how each part of the search ranked a hit. `rerank` says whether the configured reranker is used; by
     default it is used if there is one. If it fails, the hits keep their order, and `rerank_failure` says why.

@@ -17,10 +17,10 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 @router.post("/delete", status_code=202, response_model=TaskOut)
 @again_while_busy
 async def delete_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) -> Any:
-    """Delete many documents and everything that was made from them, in the background.
+    """Delete many documents and everything derived from them, in the background.
 
-    Those that are chosen now are deleted one after the other, 10,000 at most; ids of documents that are gone are left
-    out. `Location` shows the progress. Each has a receipt: repeat `DELETE /v1/documents/{document_id}` to get it.
+    The documents that match now are deleted one after the other, 10,000 at most; unknown ids are
+    ignored. `Location` shows the progress. Each has a receipt: repeat `DELETE /v1/documents/{document_id}` to get it.
     """
     async with rt.transaction() as session:
         return accepted(await selections.begin(session, "documents.delete", body.chosen))
@@ -31,8 +31,8 @@ async def delete_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) ->
 async def reingest_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) -> Any:
     """Ingest many documents again from their stored files, in the background; 10,000 at most.
 
-    Queries see the present version until the new one is ready. Those that are being ingested are left out; those
-    that failed or were cancelled begin at the first step. Uploads go first.
+    Queries see the present version until the new one is ready. Documents that are being ingested are left out; failed
+    and cancelled ones begin at the first step. Uploads have priority.
     """
     async with rt.transaction() as session:
         return accepted(await selections.begin(session, "documents.reingest", body.chosen))
@@ -43,9 +43,9 @@ async def reingest_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) 
 async def move_documents(body: MoveIn, rt: RuntimeDep, caller: Writer) -> Any:
     """Move many documents to another collection, in the background; 10,000 at most. A new name creates one.
 
-    Each is moved as by `PATCH /v1/documents/{document_id}`. At the end, `progress.done` counts those that are there.
-    Those that cannot be moved stay: files found in a document that is not moved, and documents with an `external_id`
-    that the collection has already.
+    Each is moved as by `PATCH /v1/documents/{document_id}`. At the end, `progress.done` counts the moved documents.
+    Documents that cannot be moved stay: files found in a document that is not moved, and documents with an
+    `external_id` that the collection already has.
     """
     async with rt.transaction() as session:
         return accepted(await selections.begin_move(session, rt, body.chosen, body.collection))
@@ -53,10 +53,10 @@ async def move_documents(body: MoveIn, rt: RuntimeDep, caller: Writer) -> Any:
 
 @router.post("/known")
 async def check_known_documents(body: KnownIn, rt: RuntimeDep, caller: Reader) -> KnownOut:
-    """Find out which files are there already, so that you need not send them.
+    """Find out which files the server already has, so that you need not send them.
 
-    The answer has the documents of the collection whose newest version has one of the hashes. One that failed or was
-    cancelled is worth sending again. A file under another `external_id` becomes a document of its own.
+    The answer has the documents of the collection whose newest version has one of the hashes. Send a document again if
+    it failed or was cancelled. A file with another `external_id` becomes a separate document.
     """
     hashes = [bytes.fromhex(each) for each in body.sha256]
     async with rt.transaction() as session:

@@ -19,7 +19,7 @@ Visitor = Annotated[Principal, Depends(Access(None, "read"))]
 
 @router.post("", status_code=201, dependencies=[Depends(parameters.check)])
 async def create_session(body: SessionIn, request: Request, response: Response, rt: OperatorDep) -> SessionOut:
-    """Open a session: the answer sets a cookie, which then stands for the key.
+    """Open a session: the answer sets a cookie, which acts for the key.
 
     Only a page from the same origin can do this. A session ends after 12 hours without a request, after 30 days, and
     with its key. A code can be used once.
@@ -41,7 +41,7 @@ async def _opened(rt: Runtime, body: SessionIn, request_id: str) -> str:
 
 @router.get("")
 async def get_session(rt: RuntimeDep, caller: Visitor) -> SessionOut:
-    """Get who you are, what you may do, and what the server reads, accepts and runs."""
+    """Get the caller and its rights, and what the server supports."""
     return await _session(rt, caller)
 
 

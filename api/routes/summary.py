@@ -1,4 +1,4 @@
-"""One look at the work: what is unfinished, what waits and why, what failed and why."""
+"""A summary of the work: unfinished, waiting and failed jobs with their causes."""
 
 from fastapi import APIRouter
 
@@ -12,10 +12,10 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 
 @router.get("/summary")
 async def get_summary(rt: RuntimeDep, caller: Reader) -> SummaryOut:
-    """Count the documents by status, and the jobs by step, by what they wait for and by why they failed.
+    """Count the documents by status, and the jobs by step, by reason of waiting and by reason of failure.
 
-    It takes the same time however many documents there are: jobs of a state are counted up to 1,000, and up to 500 that
-    failed. `capped` says whether there may be more.
+    It takes the same time for any number of documents: up to 1,000 jobs of a state are counted, and up to 500 failed
+    ones. `capped` says whether there may be more.
     """
     async with rt.transaction() as session:
         found, swaps = await summary.of_tenant(session), await model_swap.running(session)

@@ -19,7 +19,7 @@ Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, as
 async def delete_tenant(name: Name, rt: RuntimeDep, caller: Admin) -> TaskOut:
     """Delete your tenant with all its documents, keys and conversations, in the background. The answer is the task.
 
-    Its keys and tokens are refused at once, also for the status of the task. The operator sees the progress and the
+    Its keys and tokens are refused immediately, also for the status of the task. The operator sees the progress and the
     receipt: `footnote tenants list --deleted`.
     """
     async with rt.transaction() as session:

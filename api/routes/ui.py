@@ -88,7 +88,7 @@ async def page(request: Request) -> Response:
 def policy(settings: Settings) -> str:
     """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it.
 
-    Where it is another, or lets no page in, they go through the API after all (`sending.js`).
+    Where it is another, or lets no page in, they go through the API after all (`upload_requests.js`).
     """
     if not settings.storage_location.startswith("s3://"):
         return POLICY

@@ -1,4 +1,4 @@
-"""Uploads: a document, many, a text, a bare body, or parts that you send to the store. 202 means: it is durable."""
+"""Uploads: a file, many files, a text, a bare body, or parts that you send to the store. 202 means: durably stored."""
 
 import json
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -55,7 +55,7 @@ UploadId = Annotated[Plain, Path(max_length=64)]
     "/documents",
     status_code=202,
     response_model=AcceptedOut,
-    responses={200: {"model": EstimateOut, "description": "With `dry_run`: what it would take."}},
+    responses={200: {"model": EstimateOut, "description": "With `dry_run`: the estimate."}},
     openapi_extra=_form(_FILE, _FIELDS),
 )
 @takes(FILE)
@@ -81,7 +81,7 @@ async def upload_document(
 @router.post("/documents/estimate", openapi_extra=_form(_FILE, _FIELDS))
 @takes(FILE)
 async def estimate_document(request: Request, rt: RuntimeDep, caller: Uploader) -> EstimateOut:
-    """Estimate what ingesting a file would take: pages, chunks, tokens and cost. Nothing of the file is stored."""
+    """Estimate the ingestion of a file: pages, chunks, tokens and cost. The file is not stored."""
     async with forms.one_file(request, rt, on_trial=True) as (stored, fields):
         found = await while_connected(request, estimate(rt, stored, fields.collection))
     return EstimateOut.model_validate(found)

@@ -20,9 +20,9 @@ async def get_usage(
     rt: RuntimeDep,
     caller: Admin,
     since: Annotated[date | None, Query(alias="from", description="The first day (UTC). Default: 30 days ago.")] = None,
-    until: Annotated[date | None, Query(alias="to", description="The last day, included. Default: today.")] = None,
+    until: Annotated[date | None, Query(alias="to", description="The last day (inclusive). Default: today.")] = None,
     group: Annotated[
-        list[usage.Group], Query(max_length=3, description="What each row adds up: you can combine them.")
+        list[usage.Group], Query(max_length=3, description="What each row groups by: you can combine them.")
     ] = ["day", "key"],  # noqa: B006  FastAPI copies it
 ) -> UsageReportOut:
     """Get the tokens that the providers counted, what they cost by the price table, documents and queries.

@@ -90,14 +90,14 @@ async def delete_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, calle
 @router.post("/{endpoint_id}/rotate")
 @again_while_busy
 async def rotate_webhook_secret(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
-    """Create a new secret. The previous one signs, too, for 24 hours; older ones no longer do."""
+    """Create a new secret. For 24 hours the previous one also signs; older ones no longer do."""
     async with rt.transaction() as session:
         return EndpointSecretOut.model_validate(await endpoints.rotate(session, endpoint_id))
 
 
 @router.post("/{endpoint_id}/test")
 async def test_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
-    """Send `endpoint.test` once, now, also to a disabled endpoint. The answer says how it went."""
+    """Send `endpoint.test` once, now, also to a disabled endpoint. The answer has the result."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, endpoint_id)
         (due,) = await sending.claim(session, rt.settings, [await endpoints.queue_test(session, endpoint)])
@@ -135,7 +135,7 @@ async def get_webhook_delivery(
 async def redeliver_webhook(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryOut:
-    """Send a delivery again under the same id, whatever its state. It is tried as long as a new one."""
+    """Send a delivery again with the same id, regardless of its status. It gets all attempts of a new one."""
     async with rt.transaction() as session:
         again = await history.redeliver(session, endpoint_id, delivery_id)
     return DeliveryOut.model_validate(again)

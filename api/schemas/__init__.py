@@ -1,1 +1,1 @@
-"""What goes over the wire, a module for each noun."""
+"""Request and response bodies, one module per resource."""

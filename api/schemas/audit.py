@@ -14,7 +14,7 @@ class AuditEventOut(Out):
     actor: Annotated[
         str, Field(description="Id of an API key or a person; `operator` for a command on the server; `system`.")
     ]
-    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the request that did it.")]
+    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the request.")]
     action: Annotated[str, Field(description="The kind of the object and the action: `document.deleted`.")]
     object_id: str
     details: dict[str, Any]

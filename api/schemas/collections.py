@@ -28,7 +28,7 @@ class ChunkingIn(_In):
 
     size: int = optional("Size of the longest chunk: 100 to 8000 characters, or 25 to 2000 tokens.")
     overlap: int = optional(
-        "How much of a chunk the next one repeats: less than half the size. By default it keeps its share of the size."
+        "How much of a chunk the next one repeats: less than half the size. Default: the configured share."
     )
     unit: Unit = optional("Default: `characters`. Tokens are those of the embedding model.")
     by_headings: bool = optional("Never join sections under different headings in one chunk, even if they are small.")
@@ -49,13 +49,13 @@ class CollectionPatch(_In):
     language: Name = optional("A text search configuration of Postgres: `english`, `german`, `simple`, ..., or `auto`.")
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
-    metadata: JsonObject | None = optional("Merged into the present metadata; null removes a key.")
+    metadata: JsonObject | None = optional("Merged into the existing metadata; null removes a key.")
 
 
 class CollectionIn(_In):
     name: Name
     language: Name = optional(
-        "A text search configuration of Postgres. Default: `auto`, the language that each document is in."
+        "A text search configuration of Postgres. Default: `auto`, the detected language of each document."
     )
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
@@ -74,7 +74,7 @@ class CollectionCounts(Out):
     documents: int
     chunks: int
     reingesting: Annotated[
-        int, Field(description="Documents that queries still see with an earlier chunking, language or vector length.")
+        int, Field(description="Documents that are still searched with an earlier chunking, language or vector length.")
     ]
 
 

@@ -78,14 +78,14 @@ class ConversationOut(Out):
 
 
 class PassageOut(AnchoredOut):
-    """Where a passage stands that was found for an answer."""
+    """The position of a passage that was found for an answer."""
 
     chunk_id: str
     heading: str
 
 
 class MessageOut(Out):
-    """Of an answer also what was searched and found; null for a question, and for answers of earlier versions."""
+    """An answer also has what was searched and found; null for a question, and for answers of earlier versions."""
 
     id: str
     role: Literal["user", "assistant"]
@@ -94,7 +94,7 @@ class MessageOut(Out):
     unsupported: list[UnsupportedOut]
     answer_status: Annotated[
         Literal["supported", "partial", "related", "not_found", "stopped", "removed"] | None,
-        Field(description="`stopped`: the client ended the stream; what had come by then. `removed`: with a document."),
+        Field(description="`stopped`: the client ended the stream. `removed`: a source document was deleted."),
     ]
     answer_kind: Literal["extract", "generated"] | None
     question_as_searched: Annotated[str | None, OnRequest] = None

@@ -55,7 +55,7 @@ class DocumentOut(Out):
     chunking: Annotated[
         ChunkingOut | None,
         Field(
-            description="As it was asked for with the file; null: as the collection says. No chunk is longer than the "
+            description="The requested chunking of the file; null: that of the collection. No chunk is longer than the "
             "embedding model reads."
         ),
     ]
@@ -91,11 +91,11 @@ class DocumentOut(Out):
 
 
 class ListedDocumentsOut(PageOf[DocumentOut]):
-    total: Annotated[int | None, Field(description="How many there are in all, if you asked for it.")] = None
+    total: Annotated[int | None, Field(description="The total number, if `total=true`.")] = None
 
 
 class EstimateOut(Out):
-    """What ingesting a file would take. `documents` counts the file and the files within it."""
+    """The estimated ingestion of a file. `documents` counts the file and the files in it."""
 
     documents: int
     pages: int
@@ -137,7 +137,7 @@ class BatchOut(Out):
 class DeletionCounts(Out):
     """How many rows and objects were deleted; `bytes` is the size of the objects."""
 
-    documents: Annotated[int, Field(description="The document and those within it.")]
+    documents: Annotated[int, Field(description="The document and the documents found in it.")]
     versions: int
     pages: int
     chunks: int
@@ -201,7 +201,7 @@ class PageOut(Out):
     text: str
     char_start: int
     char_end: int
-    characters: Annotated[int, Field(description="Length of the whole page's text.")]
+    characters: Annotated[int, Field(description="Length of the complete text of the page.")]
     outline: list[OutlineOut]
 
 
@@ -224,7 +224,7 @@ class WarningOut(Out):
 class StepTimeOut(Out):
     name: str
     attempts: int
-    seconds: Annotated[float | None, Field(description="From the first start to the end, with all waits.")]
+    seconds: Annotated[float | None, Field(description="From the first start to the end, including all waits.")]
 
 
 class SkippedFileOut(Out):
@@ -246,19 +246,17 @@ class ReportOut(Out):
     pages_without_text: int = 0
     empty_pages: list[int] = Field(default=[], description="Numbers of the first pages without text.")
     ocr_pages: Annotated[int, Field(description="Pages whose text was recognised in an image.")] = 0
-    language: Annotated[str, Field(description="Language that its words are in: `german`. Empty: it is not clear.")] = (
-        ""
-    )
+    language: Annotated[str, Field(description="Detected language, such as `german`. Empty: unclear.")] = ""
     ocr_languages: Annotated[str, Field(description="Languages by tesseract's names: `eng+deu`.")] = ""
     characters: int = 0
     replaced_characters: int = 0
     chunks: int = 0
     embedded: Annotated[
-        int, Field(description="Chunks that were sent to the provider. The others had a vector already.")
+        int, Field(description="Chunks that were sent to the provider. The others already had a vector.")
     ] = 0
     tokens: int = 0
     split_chunks: Annotated[
-        int, Field(description="Chunks that are longer than the model reads. They were embedded in pieces.")
+        int, Field(description="Chunks that are longer than the model can read. They were embedded in pieces.")
     ] = 0
     documents: Annotated[int, Field(description="Documents made from files within this one.")] = 0
     skipped: int = 0

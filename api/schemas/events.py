@@ -41,11 +41,11 @@ class CountsEventOut(Out):
 class PauseEventOut(Out):
     """Whether all work is paused."""
 
-    paused_since: Annotated[datetime | None, Field(description="Null while work goes on.")]
+    paused_since: Annotated[datetime | None, Field(description="Null while work is not paused.")]
 
 
 class ResetEventOut(Out):
-    """Changes may have been missed: read again what you show."""
+    """You may have missed changes: read your lists again."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {

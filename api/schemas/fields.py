@@ -21,7 +21,7 @@ def optional(description: str | None = None) -> Any:
 def _plain(value: str) -> str:
     """Cleaned like stored names. NUL is refused: Postgres cannot store it, so no name has it."""
     if "\x00" in value:
-        raise ValueError("must not hold NUL")
+        raise ValueError("must not contain NUL")
     return text.clean(value)
 
 
@@ -35,7 +35,7 @@ def _utc(value: datetime) -> datetime:
 def _not_a_number(value: Any) -> Any:
     """Pydantic would read a bare number as seconds since 1970."""
     if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal()):
-        raise ValueError("must be a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
+        raise ValueError("must be an RFC 3339 time: 2026-01-31T12:00:00Z")
     return value
 
 
@@ -54,7 +54,7 @@ def _storable(value: Any, depth: int) -> Any:
         case str():
             return text.clean(value)
         case float() if not math.isfinite(value):
-            raise ValueError("holds a number that is too large")
+            raise ValueError("contains a number that is too large")
         case list():
             return [_storable(each, depth - 1) for each in value]
         case dict():

@@ -20,20 +20,20 @@ UNITS: dict[str, str] = {"chunk": "pages", "embed": "chunks", "upsert": "chunks"
 
 # An unfinished job is queued or waiting, and says what for and until when, or it is running under a live lease.
 Reason = Annotated[
-    str | None, Field(description="What the job waits for, in words. Null while a worker is busy with it.")
+    str | None, Field(description="A description of what the job waits for. Null while a worker processes it.")
 ]
 NextAttempt = Annotated[
     datetime | None, Field(description="When the wait ends. A time in the past means: as soon as possible.")
 ]
 Attempts = Annotated[int, Field(description="Attempts of the present step since it last made progress.")]
 Retries = Annotated[int, Field(description="How many of these attempts ended with a temporary error.")]
-Heartbeat = Annotated[datetime | None, Field(description="The last heartbeat of the worker that is busy with the job.")]
+Heartbeat = Annotated[datetime | None, Field(description="The last heartbeat of the worker that processes the job.")]
 Reingestion = Annotated[
     bool, Field(description="True if the document is ingested again because its collection changed.")
 ]
 Anew = Annotated[bool, Field(deprecated=True, description="The old name of `reingestion`, for one more version.")]
 Lease = Annotated[
-    datetime | None, Field(description="Without another heartbeat the job is taken from the worker at this time.")
+    datetime | None, Field(description="Without another heartbeat the job is given to another worker at this time.")
 ]
 
 
@@ -93,7 +93,7 @@ class ListedJobOut(JobOut):
 
 class RetriedOut(Out):
     retried: int
-    remaining: Annotated[int, Field(description="How many more jobs the same request would choose.")]
+    remaining: Annotated[int, Field(description="How many more jobs match the request.")]
 
 
 class StepOut(Out):

@@ -53,7 +53,7 @@ class BudgetOut(Out):
 class KeyOut(Out):
     id: str
     name: str
-    prefix: Annotated[str, Field(description="How the key begins, which distinguishes it from others.")]
+    prefix: Annotated[str, Field(description="The first characters of the key, to identify it.")]
     scopes: list[Scope]
     rates: dict[str, int]
     budget: BudgetOut

@@ -18,12 +18,12 @@ PUBLIC_ID = Annotated[Plain, StringConstraints(min_length=1, max_length=64)]
 McpFilter = Annotated[
     filters.Filter, PlainValidator(lambda given: filters.parse(given, "filter")), WithJsonSchema(FILTER_SCHEMA)
 ]
-_WHERE = "Names or ids of the collections to look into. Default: all."
+_WHERE = "Names or ids of the collections to search. Default: all."
 _WHICH = "Only documents that meet this condition."
-_TO = "Name of the collection that it is added to; a new name makes a new collection. Default: `default`."
+_TO = "Name of the collection that it is added to; a new name creates a collection. Default: `default`."
 _ABOUT = "Metadata by which documents can be filtered, as a JSON object."
 _OWN_ID = "Your own id of the document: the same id again is a new version of it, not a second document."
-_CURSOR = "`next_cursor` of the page before. Leave it out to get the first page."
+_CURSOR = "`next_cursor` of the previous page. Leave it out to get the first page."
 
 
 class SearchArguments(In):
@@ -38,7 +38,7 @@ class FoundOut(Out):
 
     id: Annotated[str, Field(description="Id of the page, for `fetch`.")]
     title: str
-    url: Annotated[str, Field(description="Where people see the passage lit on its page.")]
+    url: Annotated[str, Field(description="Web page that shows the passage highlighted on its page.")]
     text: str
     score: float
     document_id: str
@@ -65,25 +65,25 @@ class FetchedOut(Out):
     metadata: Annotated[
         dict[str, Any],
         Field(
-            description="The document's own, and `document_id`, `page`, `pages`, `collection`, `next` (id to go on)."
+            description="The document's, and `document_id`, `page`, `pages`, `collection`, `next` (id that follows)."
         ),
     ]
 
 
 class AskArguments(In):
-    question: Annotated[QueryText, Field(description="One question in plain words, which stands alone.")]
+    question: Annotated[QueryText, Field(description="One self-contained question in plain words.")]
     collections: Names = optional(_WHERE)
     filter: McpFilter = optional(_WHICH)
 
 
 class FootnoteOut(LocatedOut):
-    """A footnote. If it is `verified`, the quote stands on the page to the letter, at these characters."""
+    """A footnote. If it is `verified`, the quote is on the page to the letter, at these characters."""
 
     marker: int
     quote: str
     verified: bool
 
-    @computed_field(description="Where people see the quote lit on its page.")  # type: ignore[prop-decorator]
+    @computed_field(description="Web page that shows the quote highlighted on its page.")  # type: ignore[prop-decorator]
     @property
     def url(self) -> str:
         return links.absolute(links.path_of(self))
@@ -109,7 +109,7 @@ class ListDocumentsArguments(In):
     filter: McpFilter = optional(_WHICH)
     status: DocumentStatus = optional("Only documents in this state; only those that are `ready` can be searched.")
     cursor: PUBLIC_ID = optional(_CURSOR)
-    limit: Annotated[int, Field(ge=1, le=100, description="The most documents in one page.")] = 50
+    limit: Annotated[int, Field(ge=1, le=100, description="Maximum number of documents in one page.")] = 50
 
 
 class ListedDocumentOut(Out):
@@ -150,8 +150,8 @@ class _AddArguments(In):
 
 
 class AddTextArguments(_AddArguments):
-    text: Annotated[str, Field(min_length=1, description="The whole text.")]
-    filename: Annotated[Filename, Field(description="Its ending gives the type, for example `.md` or `.txt`.")] = (
+    text: Annotated[str, Field(min_length=1, description="The complete text.")]
+    filename: Annotated[Filename, Field(description="Its extension gives the type, for example `.md` or `.txt`.")] = (
         "text.txt"
     )
 

@@ -33,24 +33,24 @@ class JudgedQuestionIn(In):
 
 class ModelComparisonIn(In):
     questions: list[JudgedQuestionIn] = Field(
-        default=[], max_length=MOST, description="By default the newest questions that are stored of the collection."
+        default=[], max_length=MOST, description="Default: the newest stored questions of the collection."
     )
 
 
 class ModelEstimateOut(Out):
-    """What another model would take for the chunks that the collection has now."""
+    """The estimated cost of another model for the present chunks of the collection."""
 
     provider: str
     model: str
     dimensions: int
     chunks: int
-    texts: Annotated[int, Field(description="Different texts of chunks that have no vector of the model yet.")]
+    texts: Annotated[int, Field(description="Distinct texts of chunks that have no vector of the model yet.")]
     tokens: Annotated[int, Field(description="Tokens of these, as the provider counts.")]
     cost: Annotated[float | None, Field(description="US dollars. Null if no price is known.")]
 
 
 class ModelSwapOut(Out):
-    """A swap: each chunk gets a vector of the other model; then you switch, and can go back."""
+    """A swap: each chunk gets a vector of the other model; then you switch, and can roll back."""
 
     id: str
     collection_id: str
@@ -61,7 +61,7 @@ class ModelSwapOut(Out):
             validation_alias="state",
             description="`backfilling`: chunks get vectors of the other model. `ready`: all have one, you can switch. "
             "`switched`: searches use the other model. `rolled_back`: they use the former one again. `dropping`: the "
-            "vectors that are not searched are deleted. `dropped`: they are.",
+            "vectors of the unused model are being deleted. `dropped`: they are deleted.",
         ),
     ]
     state: Annotated[State, OLD_STATE]
@@ -73,7 +73,7 @@ class ModelSwapOut(Out):
     texts_embedded: int
     tokens_spent: int
     switched_at: datetime | None
-    drop_after: Annotated[datetime | None, Field(description="When the former vectors are deleted by themselves.")]
+    drop_after: Annotated[datetime | None, Field(description="When the former vectors are deleted automatically.")]
     created_at: datetime
     ended_at: datetime | None
 
@@ -108,12 +108,14 @@ class CollectionModelOut(Out):
 class ComparedQuestionOut(Out):
     question: str
     overlap: Annotated[float, Field(description="Share of passages among the first ten that both models find.")]
-    ndcg_active: Annotated[float | None, Field(description="nDCG at 10 of the model that is searched, if judged.")]
+    ndcg_active: Annotated[
+        float | None, Field(description="nDCG at 10 of the active model, if you gave relevant documents.")
+    ]
     ndcg_standby: Annotated[float | None, Field(description="nDCG at 10 of the other model.")]
 
 
 class ModelComparisonOut(Out):
-    """Both models asked the same questions; the means first. Null where there is nothing to average."""
+    """The results of both models for the same questions; means first. Null if there is nothing to average."""
 
     overlap: float | None
     ndcg_active: float | None

@@ -10,7 +10,7 @@ from api.schemas.filters import FilterIn
 from footnote import filters, retrieval, text
 from footnote.answering import Question, batch_runs
 from footnote.models import Conversation
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.retrieval.expansion import Expand
 from footnote.tenancy.keys import Principal
 
@@ -67,7 +67,7 @@ class _AskingIn(_RetrievalIn):
     max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
     system_prompt: SystemPrompt | None = None
 
-    def asking(self, words: str, history: list[Turn], caller: Principal) -> Question:
+    def asking(self, words: str, history: list[ChatMessage], caller: Principal) -> Question:
         return Question(
             query=self.looking_for(words, caller),
             history=history,
@@ -115,7 +115,7 @@ class QuestionIn(_AskingIn):
         return batch_runs.stored(self.question_of(caller), _OBJECT.validate_python(given.get("filters")))
 
     def question_of(self, caller: Principal) -> Question:
-        history = [Turn(each.role, each.content) for each in (self.messages or [])[:-1]]
+        history = [ChatMessage(each.role, each.content) for each in (self.messages or [])[:-1]]
         return self.asking(self.words, history, caller)
 
 

@@ -26,7 +26,7 @@ class LocatedOut(Out):
 class AnchoredOut(LocatedOut):
     """A text with its location and the address of the web page that shows it."""
 
-    @computed_field(description="Where people see the text lit on its page.")  # type: ignore[prop-decorator]
+    @computed_field(description="Web page that shows the text highlighted on its page.")  # type: ignore[prop-decorator]
     @property
     def reader_url(self) -> str:
         return links.absolute(links.path_of(self))
@@ -49,7 +49,8 @@ class ExplanationOut(Out):
     vector_rank: int | None
     similarity: float | None
     relatedness: Annotated[
-        float | None, Field(description="`similarity` on a scale that all embedding models share: that of the gate.")
+        float | None,
+        Field(description="`similarity` on the scale of the gate, which is the same for all embedding models."),
     ]
     keyword_rank: int | None
     bm25: float | None
@@ -78,14 +79,14 @@ class CitationOut(AnchoredOut):
     marker: int
     heading: Annotated[
         str,
-        Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),
+        Field(description="The headings above the quote. Useful if pages have no images."),
     ] = ""
     quote: str
     verified: bool
     score: float
     chunk_id: str
     url: str
-    reader_path: Annotated[str, Field(description="Path of the web page on which people see the quote.")]
+    reader_path: Annotated[str, Field(description="Path of the web page that shows the quote.")]
     highlights_url: Annotated[
         str | None, Field(description="Address of the quote's boxes on the image of the page. PDFs only.")
     ]
@@ -100,8 +101,8 @@ class UnsupportedOut(Out):
     reason: Annotated[
         Literal["no_footnote", "quote_not_found", "not_in_quote", "quote_denies"],
         Field(
-            description="It has no footnote; its quotes are not in the document; they lack what is `missing`; or they "
-            "say the opposite."
+            description="It has no footnote; its quotes are not in the document; they do not contain "
+            "what is `missing`; or they say the opposite."
         ),
     ] = "no_footnote"
     missing: Annotated[
@@ -120,7 +121,7 @@ class UsageOut(Out):
 
 
 class CoverageOut(Out):
-    """What was searched. The answer lacks what is in `unfinished` documents: ask again when they are ready."""
+    """What was searched. The answer does not use `unfinished` documents: ask again when they are ready."""
 
     documents: Annotated[int, Field(description="Documents that were searched.")]
     unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
@@ -134,7 +135,8 @@ class CoverageOut(Out):
 class EvidenceOut(Out):
     """Why an answer was not found: the strength of the best passage, and what is needed to answer from one.
 
-    See `FOOTNOTE_LEAST_EVIDENCE`. A passage that was strong enough and gave no verified footnote has more than needed.
+    See `FOOTNOTE_LEAST_EVIDENCE`. If a passage was strong enough but gave no verified footnote, `found` is above
+    `needed`.
     """
 
     found: float
@@ -142,7 +144,7 @@ class EvidenceOut(Out):
 
 
 class CorrectionOut(Out):
-    """A word that stands nowhere in what was searched, and what was looked for instead: nearest words, or its parts."""
+    """A word that is not in the searched documents, and what was searched instead: the nearest words, or its parts."""
 
     word: str
     searched: list[str]
@@ -173,7 +175,7 @@ class SearchedOut(RerankedOut):
         list[str],
         Field(
             exclude_if=lambda value: not value,
-            description="The questions that it consists of, each searched alone, if it is several.",
+            description="The single questions, each searched separately, if the question has several parts.",
         ),
     ] = []
 
@@ -197,7 +199,7 @@ class AnswerOut(SearchedOut):
         Field(description="Whether sentences of the documents are quoted, or a model wrote the answer."),
     ]
     not_mentioned: Annotated[
-        list[str], Field(description="Names, years and the like that the question has and nothing that was found.")
+        list[str], Field(description="Names, years and similar terms of the question that are in no hit.")
     ]
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
@@ -210,7 +212,8 @@ class AnswerOut(SearchedOut):
         bool, Field(description="The answer is incomplete: the model reached its limit or stopped early.")
     ]
     evidence: Annotated[
-        EvidenceOut | None, Field(exclude_if=lambda value: value is None, description="If it was not found.")
+        EvidenceOut | None,
+        Field(exclude_if=lambda value: value is None, description="Only if the answer was not found."),
     ] = None
     conversation_id: Annotated[str | None, OnRequest] = None
     message_id: Annotated[str | None, OnRequest] = None

@@ -1,4 +1,4 @@
-"""Many documents at once: which are meant, which are there."""
+"""Many documents at once: their selection, and which files the server has."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")]
 
 
 class SelectionFilterIn(In):
-    """Conditions on documents, as in their list. At least one: else all documents would be meant."""
+    """Conditions on documents, as in their list. At least one is required, so that you cannot select all by mistake."""
 
     collection: Annotated[Id | None, Field(description="Name or id of a collection.")] = None
     status: Annotated[list[DocumentStatus], Field(max_length=6)] = []
@@ -58,7 +58,7 @@ class SelectionIn(In):
 class MoveIn(SelectionIn):
     """Documents, and where they are moved to."""
 
-    collection: Annotated[Id, Field(description="Id or name of the collection to move them to; it may be new.")]
+    collection: Annotated[Id, Field(description="Id or name of the collection to move them to; a new name creates it.")]
 
 
 class KnownIn(In):
@@ -81,6 +81,6 @@ class KnownDocumentOut(Out):
 
 
 class KnownOut(Out):
-    """Of the files, those that are there: the newest version of these documents has their bytes."""
+    """The files that the server has: documents whose newest version has their bytes."""
 
     data: list[KnownDocumentOut]

@@ -29,10 +29,10 @@ class SessionCodeOut(Out):
 
 
 class ServerOut(Out):
-    """What a client should know of the server before it sends something."""
+    """Capabilities of the server."""
 
     version: str
-    formats: Annotated[list[str], Field(description="Endings of the file names whose types are read.")]
+    formats: Annotated[list[str], Field(description="Extensions of the supported file types.")]
     max_upload_bytes: int
     direct_uploads: Annotated[bool, Field(description="Whether `POST /v1/uploads` works here.")]
     embedder: str
@@ -41,7 +41,7 @@ class ServerOut(Out):
 
 
 class SessionOut(Out):
-    """The caller, and what the server is."""
+    """The caller, and the capabilities of the server."""
 
     key_id: str
     key_name: Annotated[str | None, Field(description="Null for a person of the OIDC issuer.")]

@@ -16,10 +16,10 @@ from footnote.model_swap import SwapDetails
 
 
 class DocumentCountsOut(Out):
-    """By status. `total` and `searchable` are exact whatever there is."""
+    """Documents by status. `total` and `searchable` are always exact."""
 
     total: int
-    searchable: Annotated[int, Field(description="Documents with a version that queries see.")]
+    searchable: Annotated[int, Field(description="Documents with a searchable version.")]
     queued: int
     running: int
     waiting: int
@@ -33,7 +33,7 @@ class WaitingOut(Out):
 
     step: Step
     waiting_for: str
-    code: Annotated[str | None, Field(description="Code of the temporary error that they wait because of.")]
+    code: Annotated[str | None, Field(description="Code of the temporary error that they wait for.")]
     message: str | None
     jobs: int
     until: Annotated[datetime | None, Field(description="When the first of them is tried again.")]
@@ -50,7 +50,7 @@ class FailureOut(Out):
 
 
 class RateOut(Out):
-    """What was done in the last minute, for each second; of what is being embedded, since that began."""
+    """Work of the last minute, per second; of what is being embedded, since that began."""
 
     documents: float
     passages: float
@@ -58,8 +58,8 @@ class RateOut(Out):
 
 
 class WorkersOut(Out):
-    alive: Annotated[int, Field(description="Workers that gave a sign of life in the last 20 seconds.")]
-    slots: Annotated[int, Field(description="Steps that they can work on at once.")]
+    alive: Annotated[int, Field(description="Workers with a heartbeat in the last 20 seconds.")]
+    slots: Annotated[int, Field(description="Steps that they can process at the same time.")]
 
 
 class SummaryOut(Out):
@@ -67,9 +67,9 @@ class SummaryOut(Out):
     steps: Annotated[dict[str, int], Field(description="Unfinished jobs by step.")]
     waiting: list[WaitingOut]
     failed: list[FailureOut]
-    oldest_wait_seconds: Annotated[float, Field(description="Since when the job that waits longest does.")]
+    oldest_wait_seconds: Annotated[float, Field(description="Since when the longest-waiting job has waited.")]
     rate: RateOut
-    workers: Annotated[WorkersOut | None, Field(description="Of all tenants. Null while Redis is away.")]
+    workers: Annotated[WorkersOut | None, Field(description="Of all tenants. Null while Redis is unavailable.")]
     paused_since: Annotated[datetime | None, Field(description="When the operator paused the workers.")]
     model_swaps: Annotated[list[ModelSwapOut], Field(description="Swaps of embedding models that have not ended.")]
     capped: Annotated[bool, Field(description="Whether there may be more than was counted.")]

@@ -14,7 +14,7 @@ Filename = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class UploadFields(In):
-    """What you can say of a document beside its bytes."""
+    """What you can send with a document, in addition to its bytes."""
 
     collection: Name = "default"
     metadata: JsonObject | None = None
@@ -32,7 +32,7 @@ class TextIn(UploadFields):
     """A text that becomes a document."""
 
     text: Annotated[str, Field(min_length=1)]
-    filename: Annotated[Filename, Field(description="Its ending gives the type, for example `.md` or `.txt`.")] = (
+    filename: Annotated[Filename, Field(description="Its extension gives the type, for example `.md` or `.txt`.")] = (
         "text.txt"
     )
 
@@ -48,12 +48,12 @@ class DirectIn(UploadFields):
     """A file that you send to the object store directly."""
 
     filename: Filename
-    size: Annotated[int, Field(ge=0, description="Size of the whole file in bytes, exactly.")]
+    size: Annotated[int, Field(ge=0, description="Exact size of the file in bytes.")]
     sha256: Annotated[
         str | None,
         Field(
             pattern="^[0-9a-fA-F]{64}$",
-            description="SHA-256 of the whole file. It is checked when you complete the upload.",
+            description="SHA-256 of the file. It is checked when you complete the upload.",
         ),
     ] = None
 
@@ -78,7 +78,7 @@ class RefusedUploadOut(Out):
 
 
 class DirectUploadOut(Out):
-    """The parts to send, and their addresses."""
+    """The parts to upload, and their addresses."""
 
     upload_id: str
     expires_at: datetime

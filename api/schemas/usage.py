@@ -14,7 +14,9 @@ class CountsOut(Out):
     embedding_tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: Annotated[float | None, Field(description="US dollars, as far as prices are known. Null if none is.")] = None
+    cost: Annotated[
+        float | None, Field(description="US dollars, for models with a known price. Null if there is none.")
+    ] = None
     estimated: Annotated[
         bool, Field(description="Whether a part of tokens and cost is estimated, because the provider did not count.")
     ] = False
@@ -22,9 +24,7 @@ class CountsOut(Out):
 
 class UsageRowOut(CountsOut):
     day: date | None = None
-    key_id: Annotated[
-        str | None, Field(description="`oidc_...` for a person. Empty for work that no key asked for.")
-    ] = None
+    key_id: Annotated[str | None, Field(description="`oidc_...` for a person. Empty for work without a key.")] = None
     key_name: str | None = None
     provider: str | None = None
     model: str | None = None

@@ -41,7 +41,7 @@ class EndpointOut(Out):
     enabled: bool
     disabled_reason: Annotated[
         Literal["requested", "gone", "failing"] | None,
-        Field(description="`gone`: the address answered 410. `failing`: nothing could be delivered for days."),
+        Field(description="`gone`: the address answered 410. `failing`: no delivery has succeeded for days."),
     ]
     disabled_at: datetime | None
     failing_since: Annotated[datetime | None, Field(description="Time of the first failure since the last success.")]

@@ -1,7 +1,7 @@
 """Several processes of the API at one port, and their parent, which replaces dead ones and restarts them one by one.
 
-uvicorn's own parent waits for one process at a time. Meanwhile it ignores signals, and the port stays open although no
-process accepts connections.
+uvicorn's own parent waits for one process at a time. While it waits, it ignores signals, and the port stays open
+although no process accepts connections.
 """
 
 import gc
@@ -174,7 +174,7 @@ class Processes:
         for number, each in enumerate(self.serving):
             if each.exitcode is None and each.silent_since(now) < self.config.timeout_worker_healthcheck:
                 continue
-            log.warning("a process of the API died or hangs, another one starts", pid=each.pid, status=each.exitcode)
+            log.warning("a process of the API died or hangs and is replaced", pid=each.pid, status=each.exitcode)
             each.kill()
             self.serving[number] = self._start()
             if each in self._due:
@@ -194,7 +194,7 @@ class Processes:
             if self._due and not self.leaving:
                 self._next = self._start()
         elif self._next.exitcode is not None or self._next.silent_since(now) > self.config.timeout_worker_healthcheck:
-            log.error("the restart is given up: the new process does not start", status=self._next.exitcode)
+            log.error("the restart was aborted: the new process does not start", status=self._next.exitcode)
             self._next.kill()
             self._next, self._due = None, []
         elif self._next.ready and not self._due:  # what it was to replace has died and is replaced

@@ -18,7 +18,7 @@ from footnote.telemetry import log
 HEAD_SECONDS = 20.0
 MOST_AT_ONCE = 1000  # connections, and requests, of a process
 UNSENT_BYTES = 64 * 1024
-READ_SECONDS = 20.0  # in which a client reads something of what it is sent
+READ_SECONDS = 20.0  # within which a client must read some of its answer
 
 
 class Connection(H11Protocol):

@@ -28,5 +28,7 @@ async def accept_once(
                 await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
         return reply
 
-    async with rt.alone("upload", fields.collection, fields.external_id or stored.source_url or stored.sha256.hex()):
+    async with rt.exclusive(
+        "upload", fields.collection, fields.external_id or stored.source_url or stored.sha256.hex()
+    ):
         return await rt.again_while_busy(accept)

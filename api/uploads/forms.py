@@ -115,7 +115,7 @@ def check_length(request: Request, rt: Runtime) -> None:
 
 
 class _Fields:
-    """The small parts of a form beside the files."""
+    """The small parts of a form, without its files."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
@@ -134,7 +134,7 @@ class _Fields:
 
     def _check_size(self) -> None:
         if len(self._values) > MOST_FIELDS or sum(map(len, self._values.values())) > FIELD_BYTES:
-            raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+            raise TooLarge("too_large", f"The form fields are over the limit of {FIELD_BYTES} bytes.")
 
     def missing_file(self) -> Invalid:
         """The error for a form without a file."""
@@ -146,7 +146,7 @@ class _Fields:
         try:
             return checked({name: value.decode() for name, value in self._values.items() if value})
         except UnicodeDecodeError as error:
-            raise Invalid("invalid_request", "The fields beside the file must be UTF-8.") from error
+            raise Invalid("invalid_request", "The form fields must be UTF-8.") from error
 
 
 def checked(given: dict[str, Any]) -> UploadFields:

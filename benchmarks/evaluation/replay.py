@@ -101,7 +101,7 @@ async def _recorded(rt: Runtime, one: JudgedSet, question: Question) -> Found:
         return result
 
     async def places(session: Any, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
-        read = await cited_text.places(session, hits)
+        read = await cited_text.page_excerpts(session, hits)
         found.pages |= read
         return read
 
@@ -112,10 +112,10 @@ async def _recorded(rt: Runtime, one: JudgedSet, question: Question) -> Found:
 async def _answer(rt: Runtime, query: Query, search: object, places: object) -> answering.Done:
     with (
         mock.patch.object(searching, "search", search),
-        mock.patch.object(answering, "places", places),
+        mock.patch.object(answering, "page_excerpts", places),
         mock.patch.object(UsageMeter, "settle", _unwritten),
     ):
-        _, done = await answering.whole(answering.answer(rt, answering.Question(query)))
+        _, done = await answering.collect(answering.answer(rt, answering.Question(query)))
     return done
 
 

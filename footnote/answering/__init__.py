@@ -1,7 +1,7 @@
-"""Answers: one generator of typed events, rendered elsewhere as JSON, SSE or text.
+"""Answers a question: yields typed events, which callers send as JSON, server-sent events or text.
 
-rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. The order of events is Sources, then
-Deltas and Citations as the answer grows, then Done. Errors are raised.
+The steps are: rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. The events are Sources,
+then Deltas and Citations while the answer is written, then Done. Errors are raised.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import across, answer_cache, gate, rewriting, searching
 from footnote.answering.answer_cache import CacheKey
-from footnote.answering.cited_text import Draft, PageExcerpt, places
+from footnote.answering.cited_text import Draft, PageExcerpt, page_excerpts
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import UnsupportedSentence
 from footnote.answering.writing import Writing, listed
@@ -55,11 +55,11 @@ __all__ = [
     "Sources",
     "UnsupportedSentence",
     "answer",
-    "whole",
+    "collect",
 ]
 
-NOT_FOUND = "The documents do not hold an answer to this question."
-NOTHING_TO_SEARCH = "There are no documents to answer from here: none is ready to be searched."
+NOT_FOUND = "The documents do not contain an answer to this question."
+NOTHING_TO_SEARCH = "There are no documents to answer from: none is ready for search."
 
 
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
@@ -72,12 +72,12 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         async with aclosing(_answered(rt, question, meter)) as events:
             async for event in events:
                 yield event
-    finally:  # what was spent on an answer that broke off was spent, too
+    finally:  # an interrupted answer has costs, too
         await meter.settle(rt, question.query.key_id)
 
 
-async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
-    """What an answer was found in, and its end. Raises what the answer raises."""
+async def collect(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
+    """Consumes the events of an answer; returns its sources and its Done. Raises what the answer raises."""
     sources = Sources(())
     async with aclosing(events):
         async for event in events:
@@ -85,7 +85,7 @@ async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
                 sources = event
             elif isinstance(event, Done):
                 return sources, event
-    raise Unavailable("provider_bad_response", "The answer broke off.")
+    raise Unavailable("provider_bad_response", "The answer was interrupted.")
 
 
 async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> AsyncGenerator[Event, None]:
@@ -107,7 +107,7 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     is_free = rt.generator.provider == EXTRACTIVE
     shown = searching.shown(question, found.hits)
     if is_free:
-        shown = searching.read_alone(question, found.hits, known.candidates)
+        shown = searching.passages_without_model(question, found.hits, known.candidates)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
     is_enough = gate.supports(found.hits, *least)
@@ -138,7 +138,7 @@ async def _found(rt: Runtime, question: Question, known: "_Known", meter: UsageM
     if found.searched_for:
         question = _spelled(question, found.searched_for)
     if tables.asks_value(question.query.text):
-        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.excerpts)
         found = replace(found, hits=hits)
     if question.least_relevance:
         found = replace(found, hits=gate.above(question.least_relevance, found.hits))
@@ -156,7 +156,7 @@ class _Known:
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
     candidates: list[Hit] = field(default_factory=list)
-    places: dict[str, PageExcerpt] = field(default_factory=dict)
+    excerpts: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
         self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
@@ -175,23 +175,23 @@ class _Known:
         self.candidates += candidates
         # Some are much alike. If tables are looked into, all are needed for the heads of their rows.
         most = len(candidates) if tables.asks_value(self.question.query.text) else 2 * searching.PASSAGES
-        self.places |= await places(session, candidates[:most])
+        self.excerpts |= await page_excerpts(session, candidates[:most])
         if first and self.key is not None:
             self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
 
-    async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
-        """Those that a reranker put forward are read now."""
-        if unread := [hit for hit in shown if hit.chunk_id not in self.places]:
+    async def excerpts_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
+        """The excerpts of the shown hits; those that only the reranker moved up are read now."""
+        if unread := [hit for hit in shown if hit.chunk_id not in self.excerpts]:
             async with rt.transaction() as session:
-                self.places |= await places(session, unread)
-        return self.places
+                self.excerpts |= await page_excerpts(session, unread)
+        return self.excerpts
 
 
 def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
-    """An answer that was not found says why."""
+    """Explains why no answer was found."""
     found = gate.evidence(hits, least, mode, asked_in) if done.answer_status == "not_found" else None
     return replace(done, evidence=found)
 
@@ -221,7 +221,7 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
-    around = await known.places_of(rt, shown)
+    around = await known.excerpts_of(rt, shown)
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     request = replace(_request(question, searching.passages(shown, around), missing), near_only=not is_enough)
@@ -248,7 +248,7 @@ async def _made(
         truncated=writing.truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
-    # Another one writes only as long as the first is away.
+    # Another one writes only as long as the first is unavailable.
     if known.key is not None and meter.writer == first_choice and answer_cache.worth_storing(done):
         meter.before = partial(answer_cache.store, key=known.key, query_vectors=known.query_vectors, done=done)
     yield done
@@ -269,7 +269,7 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
 
 
 def _spelled(question: Question, corrections: Sequence[Correction]) -> Question:
-    """As it was looked for, all of it and each part."""
+    """The question as it was searched, and each part of it."""
     query = replace(question.query, text=applied(folded(question.query.text), corrections))
     return replace(question, query=query, parts=[applied(folded(each), corrections) for each in question.parts])
 
@@ -282,7 +282,7 @@ async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Quest
 
 
 def _evidence(hit: Hit) -> str:
-    """All that a hit says, and is said of it."""
+    """The text of a hit, with its title and headings."""
     return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
 
 

@@ -1,4 +1,4 @@
-"""Whether the quotes behind a sentence say what it says: its numbers, units, dates and names, and its negation.
+"""Whether the quotes of a sentence say what it says: its numbers, units, dates and names, and its negation.
 
 A sentence may use other words than its quotes. What it must share with them are values and names: a number that only
 the sentence has was made up, or belongs to something else. Where that is not clear, the sentence is believed.
@@ -39,8 +39,8 @@ _CODE = re.compile(r"\d+[A-Za-z]+")
 
 
 @dataclass(frozen=True)
-class QuotedPlace:
-    """A quote `page[start:end]` and what stands over it: file, headings, column names."""
+class QuotedText:
+    """A quote `page[start:end]` and its context: file, headings, column names."""
 
     page: str
     start: int
@@ -59,7 +59,7 @@ class QuotedPlace:
 
     @cached_property
     def values(self) -> list[Value]:
-        """As read with the unit line above the quote and without it, by each way to write decimals."""
+        """The values with and without the unit line above the quote, for each decimal notation."""
         read = f"{_BROKEN_VALUE.sub(' ', self.around)}\n{self.heading}"
         return [each for context in (self._units, *_readings(self.page[:6000])) for each in values(read, context)]
 
@@ -80,17 +80,17 @@ class QuotedPlace:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What a sentence says and its quotes do not; empty where one of them denies it."""
+    """Values and names of a sentence that are not in its quotes; empty if a quote contradicts it."""
 
     missing: tuple[str, ...] = ()
 
 
-def mismatch(sentence: str, evidence: Sequence[QuotedPlace], beside: str = "") -> Mismatch | None:
-    """`beside`: question and passages, by which names are distinguished from other words. None if nothing is amiss."""
+def mismatch(sentence: str, evidence: Sequence[QuotedText], surroundings: str = "") -> Mismatch | None:
+    """None if the sentence agrees with its quotes. `surroundings`: question and passages, to tell names from words."""
     said = _BULLET.sub("", _MARKS.sub(" ", sentence[:LONGEST])).strip()
     if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
         return None
-    missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, beside)]
+    missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, surroundings)]
     if missing:
         return Mismatch(tuple(dict.fromkeys(missing)))
     return Mismatch() if _is_denied(said, evidence) else None
@@ -103,7 +103,7 @@ def _laid_out(text: str) -> str:
 # Values
 
 
-def _missing_values(said: str, evidence: Sequence[QuotedPlace]) -> Iterable[str]:
+def _missing_values(said: str, evidence: Sequence[QuotedText]) -> Iterable[str]:
     read = [each for context in _readings(said) for each in values(said, context)[:MOST_VALUES]]
     for start, end in dict.fromkeys((each.start, each.end) for each in read):
         if not any(_stands(said, each, evidence) for each in read if each.start == start):
@@ -115,7 +115,7 @@ def _readings(text: str) -> tuple[str, ...]:
     return ("",) if language(text) == "en" else ("", _COMMA_IS_DECIMAL)
 
 
-def _stands(said: str, value: Value, evidence: Sequence[QuotedPlace]) -> bool:
+def _stands(said: str, value: Value, evidence: Sequence[QuotedText]) -> bool:
     if value.kind in _DATED:
         return _date_stands(value, said, evidence)
     there = [each for one in evidence for each in one.values]
@@ -136,7 +136,7 @@ def _stands(said: str, value: Value, evidence: Sequence[QuotedPlace]) -> bool:
 
 
 def _is_sterling(value: Value, source: Value) -> bool:
-    """`899 pounds` beside `£899`: the word alone is a weight."""
+    """`899 pounds` for `£899`: the word alone is a weight."""
     return source.unit == "GBP" and value.unit == "g" and value.number / value.factor == source.number / source.factor
 
 
@@ -150,7 +150,7 @@ def _is_small(value: Value) -> bool:
     return value.kind in ("number", "ordinal") and value.unit is None and abs(value.number) <= SMALL
 
 
-def _date_stands(value: Value, said: str, evidence: Sequence[QuotedPlace]) -> bool:
+def _date_stands(value: Value, said: str, evidence: Sequence[QuotedText]) -> bool:
     """In the quotes, or if these have no date of the kind: on the page, where the year may stand apart."""
     there = [each for one in evidence for each in one.dates]
     if any(agrees(value, each) for each in there):
@@ -199,29 +199,31 @@ _ALIASES = (
 )
 
 
-def _missing_names(said: str, evidence: Sequence[QuotedPlace], beside: str) -> Iterable[str]:
+def _missing_names(said: str, evidence: Sequence[QuotedText], surroundings: str) -> Iterable[str]:
     """Only where both are in one language that writes nothing but names with a capital letter."""
     page = "\n".join(one.everything for one in evidence)
-    if not _are_alike(said, page, beside):
+    if not _are_alike(said, page, surroundings):
         return
     known = _folded(page)
     words = list(_WORD.finditer(said))
     for place, match in enumerate(words):
         word = _POSSESSIVE.sub("", match[0])
         first = _BEGINNING.search(said[: match.start()]) is not None
-        if not _is_name(word, f"{page}\n{beside}") or (first and not _is_known_name(word, match[0], beside)):
+        if not _is_name(word, f"{page}\n{surroundings}") or (
+            first and not _is_known_name(word, match[0], surroundings)
+        ):
             continue
         there = _is_there(word, known, page) or _is_spelled_out(words, place, page)
-        if not there or (place == 0 and any(_has_another_subject(word, one, beside) for one in evidence)):
+        if not there or (place == 0 and any(_has_another_subject(word, one, surroundings) for one in evidence)):
             yield word
 
 
-def _are_alike(said: str, page: str, beside: str) -> bool:
+def _are_alike(said: str, page: str, surroundings: str) -> bool:
     """Whether a sentence and its page are in the same language, and not in German."""
     spoken, written = language(said), language(page[:6000])
     if spoken is None:
         words = [word for word in re.findall(r"[^\W\d_]{3,}", said) if word.islower()]
-        spoken = written if any(re.search(rf"\b{word}\b", f"{page}\n{beside}") for word in words) else None
+        spoken = written if any(re.search(rf"\b{word}\b", f"{page}\n{surroundings}") for word in words) else None
     return spoken not in (None, "de") and spoken == written
 
 
@@ -233,11 +235,11 @@ def _is_name(word: str, texts: str) -> bool:
     return not common
 
 
-def _is_known_name(word: str, written: str, beside: str) -> bool:
+def _is_known_name(word: str, written: str, surroundings: str) -> bool:
     """Whether a word at the beginning is a name: a possessive, or one with a capital within other sentences."""
     if written[-2:] in ("'s", "’s"):
         return True
-    return re.search(rf"(?<=[^\W\d_]) {re.escape(word)}\b|(?<=,) {re.escape(word)}\b", beside) is not None
+    return re.search(rf"(?<=[^\W\d_]) {re.escape(word)}\b|(?<=,) {re.escape(word)}\b", surroundings) is not None
 
 
 def _is_there(word: str, known: str, page: str) -> bool:
@@ -265,16 +267,16 @@ def _is_spelled_out(words: Sequence[re.Match[str]], place: int, page: str) -> bo
     return len(initials) > 1 and re.search(rf"\b{initials}\b", page) is not None
 
 
-def _has_another_subject(word: str, one: QuotedPlace, beside: str) -> bool:
+def _has_another_subject(word: str, one: QuotedText, surroundings: str) -> bool:
     """Whether the quote is of another: it begins with a name as well, and holds none of this one."""
     first = _WORD.match(one.around)
     if first is None or re.search(rf"\b{re.escape(word)}\b", f"{one.around}\n{one.heading}", re.I):
         return False
     other = _POSSESSIVE.sub("", first[0])
-    if not _is_name(other, f"{one.page}\n{beside}"):
+    if not _is_name(other, f"{one.page}\n{surroundings}"):
         return False
     together = rf"\b(?:{re.escape(word)} (?:\w+ )?{re.escape(other)}|{re.escape(other)} (?:\w+ )?{re.escape(word)})\b"
-    return _is_known_name(other, other, f"{beside}\n{one.page}") and not re.search(together, one.page)
+    return _is_known_name(other, other, f"{surroundings}\n{one.page}") and not re.search(together, one.page)
 
 
 def _fold(word: str) -> str:
@@ -302,7 +304,7 @@ _BEFORE = 4  # words before the first shared one in which a negation counts
 LONGER = 2.5  # times the sentence, in words, that a statement may be to be the same
 
 
-def _is_denied(said: str, evidence: Sequence[QuotedPlace]) -> bool:
+def _is_denied(said: str, evidence: Sequence[QuotedText]) -> bool:
     """Whether a quote says the same in nearly the same words, but for a `not` in one of the two."""
     negated = _is_negated(said)
     polarities = [one for one in (_polarity(said, each.around) for each in evidence) if one is not None]
@@ -330,6 +332,6 @@ def _is_negated(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
-    """The stems of the words that say what a text is about."""
+    """The stems of the content words of a text."""
     words = (word for word in sentences.words(text) if not any(word in each for each in FUNCTION_WORDS.values()))
     return frozenset(stem for word in words if not _NEGATION.fullmatch(word) for stem in sentences.stems(word))

@@ -43,7 +43,7 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What an answer is stored under: `scope` covers all that it depends on besides the words of the question."""
+    """What an answer is stored under: `scope` covers all that it depends on except the words of the question."""
 
     question: str
     scope: bytes
@@ -51,7 +51,7 @@ class CacheKey:
 
 
 def key_of(rt: Runtime, question: Question, revisions: Mapping[str, int]) -> CacheKey | None:
-    """`revisions` are those of before the search, so that what changes meanwhile counts as later.
+    """`revisions` are read before the search, so that changes during the search invalidate the answer.
 
     None for a question that leans on others, and where nothing is stored.
     """
@@ -67,7 +67,7 @@ def key_of(rt: Runtime, question: Question, revisions: Mapping[str, int]) -> Cac
 
 
 def choose(key: CacheKey, near: Sequence[tuple[str, dict[str, Any]]], shown: Sequence[Hit]) -> Done | None:
-    """Of the answers to questions near this one: one that means the same, made from passages that are shown here."""
+    """Chooses an answer whose question means the same and whose passages are among the hits."""
     ids = {hit.chunk_id for hit in shown}
     for question, answer in near:
         done = _restored(answer)
@@ -103,7 +103,7 @@ async def nearest(
 
 
 def worth_storing(done: Done) -> bool:
-    """Whether it is an answer, and a whole one."""
+    """Whether it is a complete answer."""
     return done.answer_status in ("supported", "partial") and not done.truncated
 
 

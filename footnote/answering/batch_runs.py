@@ -1,4 +1,4 @@
-"""Questions of a batch, answered in the background: several at once, each answer stored when it is whole."""
+"""Questions of a batch, answered in the background: several at once, each answer is stored when it is complete."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from time import monotonic
 from typing import Any
 
 from footnote import filters
-from footnote.answering import Question, answer, question_batches, whole
+from footnote.answering import Question, answer, collect, question_batches
 from footnote.answering.question_batches import Ended, as_json
 from footnote.database import leases
 from footnote.database.leases import Lease, LeaseLost
-from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.providers import Turn
+from footnote.errors import DatabaseUnavailable, FootnoteError, Unavailable
+from footnote.providers import ChatMessage
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -29,10 +29,10 @@ def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str,
 
 
 def restored(fields: dict[str, Any]) -> Question:
-    """Raises Invalid for a filter that cannot be read."""
+    """Raises Invalid for an unreadable filter."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
-    history = [Turn(**turn) for turn in fields["history"]]
+    history = [ChatMessage(**turn) for turn in fields["history"]]
     return Question(**{**fields, "query": Query(**where), "history": history})
 
 
@@ -57,7 +57,7 @@ class _Run:
             try:
                 ended = await _ended(self.rt, request)
             except FootnoteError as error:
-                if error.retryable and (self.may_postpone or isinstance(error, DatabaseAway)):
+                if error.retryable and (self.may_postpone or isinstance(error, DatabaseUnavailable)):
                     self.trouble = error
                     return
                 ended = Ended(error=as_json(error))
@@ -74,12 +74,12 @@ class _Run:
                 await question_batches.store(session, self.lease, position, ended, self.rt.settings.lease_seconds)
         except LeaseLost:
             self.lost = True
-        except DatabaseAway as error:
+        except DatabaseUnavailable as error:
             self.trouble = error
 
 
 async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
-    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseAway."""
+    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseUnavailable."""
     async with rt.transaction() as session:
         batch = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
         if batch is None:
@@ -115,7 +115,7 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
     async with rt.transaction() as session:
         await keys.check_still(session, question.query.key_id)
         await quotas.check_left(session, rt.settings, adding=False)
-    sources, done = await whole(answer(rt, question))
+    sources, done = await collect(answer(rt, question))
     stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),

@@ -1,4 +1,4 @@
-"""The growing answer and its footnotes; the quote of each is checked when it is set."""
+"""The answer while it is written, and its footnotes; each quote is checked as soon as its marker is complete."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
-from footnote.answering.agreement import QuotedPlace
+from footnote.answering.agreement import QuotedText
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.missing_citations import best_quote, source_of
 from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import PlainText
-from footnote.answering.support import Place, UnsupportedSentence, unsupported
+from footnote.answering.support import FootnoteSpan, UnsupportedSentence, unsupported
 from footnote.citations import CodeIndex, JsonAnswer, Marker, MarkerParser, Part, SourceList
 from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
@@ -46,18 +46,18 @@ class PageExcerpt:
         return next((" > ".join(each) for each in paths), None if not self.outline else "")
 
     def before(self, place: int) -> str:
-        """What stands before a place of the page, as far as the head of a table may be away."""
+        """The text before a position of the page, far enough to contain the header of a table."""
         end = place - self.start
         return self.text[max(0, end - BEFORE) : end] if end > 0 else ""
 
 
 class Draft:
-    """The answer as it grows: passages become footnotes, numbered in order of appearance."""
+    """The answer while it is written: cited passages become footnotes, numbered in order of appearance."""
 
     def __init__(
         self,
         hits: Sequence[Hit],
-        places: dict[str, PageExcerpt],
+        excerpts: dict[str, PageExcerpt],
         prompts: Sequence[str] = (),
         question: str = "",
         parts: int = 1,
@@ -66,7 +66,7 @@ class Draft:
         self.unanswered = 0  # parts of the question to which it is only near
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
-        self._places = places
+        self._excerpts = excerpts
         self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
         self._question = question
@@ -78,12 +78,12 @@ class Draft:
         self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
-        self._stand: list[Place] = []  # of the footnotes, in order
-        self._evidence: dict[int, QuotedPlace] = {}  # by the number of a verified footnote
+        self._stand: list[FootnoteSpan] = []  # of the footnotes, in order
+        self._evidence: dict[int, QuotedText] = {}  # by the number of a verified footnote
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
     def feed(self, text: str) -> list[Event]:
-        """What a model writes."""
+        """Adds text of the model."""
         return self._render(self._parser.feed(self._list.feed(self._json.feed(text))))
 
     def may_look_up(self, text: str) -> bool:
@@ -118,7 +118,7 @@ class Draft:
 
     @cached_property
     def unsupported(self) -> list[UnsupportedSentence]:
-        """Of the whole answer."""
+        """Of the complete answer."""
         return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
@@ -185,7 +185,7 @@ class Draft:
     def _footnote(
         self, hit: Hit, quote: str, space: str | None = None, *, claimed_from: int | None = None
     ) -> list[Event]:
-        """`space` before it, where it does not stand at the end of what has been written."""
+        """`space` before it, where it does not be at the end of what has been written."""
         known = self.footnotes.get((hit.chunk_id, quote))
         footnote = known or self._check(hit, quote)
         self.footnotes[hit.chunk_id, quote] = footnote
@@ -193,7 +193,7 @@ class Draft:
         delta = Delta(self._plain.footnote(mark) if space is None else space + mark)
         evidence = self._evidence.get(footnote.marker) if claimed_from is None else None
         start = len(self.text) if claimed_from is None else claimed_from
-        self._stand.append(Place(start, len(self.text + delta.text), footnote.verified, evidence))
+        self._stand.append(FootnoteSpan(start, len(self.text + delta.text), footnote.verified, evidence))
         self.text += delta.text
         self._sentence = self._uncited = ""
         return [delta] if known else [delta, footnote]
@@ -204,7 +204,7 @@ class Draft:
 
     def _excerpt(self, hit: Hit) -> tuple[PageExcerpt, tuple[int, int]]:
         """The page around the passage, and where the passage is in it."""
-        place = self._places.get(hit.chunk_id) or PageExcerpt("", hit.char_start, "")
+        place = self._excerpts.get(hit.chunk_id) or PageExcerpt("", hit.char_start, "")
         return place, (hit.char_start - place.start, hit.char_end - place.start)
 
     def _place(self, hit: Hit, quote: str) -> tuple[int, int] | None:
@@ -216,7 +216,7 @@ class Draft:
         found = self._place(hit, quote)
         start, end = found or near
         if found:
-            self._evidence[len(self.footnotes) + 1] = QuotedPlace(place.text, start, end, hit.place)
+            self._evidence[len(self.footnotes) + 1] = QuotedText(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,
@@ -241,14 +241,14 @@ class Draft:
 
 
 def _first_end(text: str) -> int:
-    """The end of the first sentence of the text, if another one begins behind it; else 0."""
+    """The end of the first sentence of the text, if another one begins after it; else 0."""
     if len(text) > 2 * LONGEST_SENTENCE or not _ENDS.search(text):
         return 0
     ends = [end for _, end in sentences.spans(text)]
     return ends[0] if len(ends) > 1 else 0
 
 
-async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
+async def page_excerpts(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
     """By chunk id, the text of the stored page around the chunk, in which quotes are checked."""
     if not hits:
         return {}

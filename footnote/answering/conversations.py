@@ -1,7 +1,7 @@
-"""Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
+"""Conversations: create, list, read, delete; questions are asked one at a time and stored with their answers.
 
 A question and its answer are stored together when the answer is complete, or when its reader stopped it; of one that
-broke off nothing is stored. A request holds the conversation from before the question to the end of the answer.
+was interrupted nothing is stored. A request holds the conversation from before the question to the end of the answer.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import Conflict, NotFound
 from footnote.models import Conversation, Message
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-HELD_SECONDS = 30.0  # after which a conversation is free again if the process that held it was killed
+HELD_SECONDS = 30.0  # after which the lease of a conversation expires, if its process was killed
 TITLE_CHARACTERS = 80
 MOST_MESSAGES = 100  # read; fewer fit into a history
 LOOKED_AT = 1_000  # conversations whose titles are compared for one page of a search
 
 
 @dataclass(frozen=True)
-class Hold:
+class ConversationLease:
     """The right to ask the next question of a conversation."""
 
     conversation_id: str
@@ -94,7 +94,7 @@ async def list_conversations(session: AsyncSession, *, limit: int, before: str |
 async def find_conversations(
     session: AsyncSession, words: str, *, limit: int, before: str | None
 ) -> tuple[Sequence[Conversation], str | None]:
-    """As the list: those with `words` in the title, and where to go on; of the next `LOOKED_AT` only."""
+    """As the list: those with `words` in the title, and where to continue; of the next `LOOKED_AT` only."""
     looked_at = _listed(session, before).limit(LOOKED_AT).subquery()
     one = aliased(Conversation, looked_at)  # no join, for which all of a tenant's would be read
     titled = select(one).where(one.title.icontains(words, autoescape=True))
@@ -127,7 +127,7 @@ async def messages_of(
     after: str | None = None,
     newest_first: bool = False,
 ) -> Sequence[Message]:
-    """Oldest first or newest first, those that come behind the message with the id `after`."""
+    """Oldest first or newest first, those that come after the message with the id `after`."""
     query = scoped(session, Message).where(Message.conversation_id == conversation.id)
     if after:
         behind = query.with_only_columns(Message.position).where(Message.id == after).scalar_subquery()
@@ -136,7 +136,7 @@ async def messages_of(
     return (await session.scalars(query.order_by(order).limit(limit))).all()
 
 
-async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequence[Message]:
+async def newest_messages(session: AsyncSession, held: ConversationLease, limit: int) -> Sequence[Message]:
     """The last `limit` messages, oldest first."""
     query = scoped(session, Message).where(Message.conversation_id == held.conversation_id)
     return (await session.scalars(query.order_by(Message.position.desc()).limit(limit))).all()[::-1]
@@ -153,7 +153,7 @@ async def message(session: AsyncSession, conversation_id: str, message_id: str) 
 
 
 async def remove(session: AsyncSession, conversation_id: str) -> int:
-    """Deletes the conversation with its messages; how many there were. Raises NotFound."""
+    """Deletes the conversation with its messages; returns their number. Raises NotFound."""
     conversation = await get(session, conversation_id)
     await session.execute(delete(Conversation).where(Conversation.id == conversation.id))
     await audit_log.note(session, "conversation.deleted", conversation_id)
@@ -164,9 +164,9 @@ async def remove(session: AsyncSession, conversation_id: str) -> int:
 
 
 @asynccontextmanager
-async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
-    """Holds the conversation while the block asks in it. Raises NotFound, or Conflict while another request does."""
-    taken = Hold(conversation_id, rt.tenant, new_id("req"))
+async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[ConversationLease]:
+    """Locks the conversation while the block asks in it. Raises NotFound, or Conflict if another request does so."""
+    taken = ConversationLease(conversation_id, rt.tenant, new_id("req"))
     renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
     free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
     async with rt.transaction() as session:
@@ -175,7 +175,7 @@ async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
         yield taken
 
 
-async def _take(session: AsyncSession, taken: Hold) -> None:
+async def _take(session: AsyncSession, taken: ConversationLease) -> None:
     named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
     held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
     free = leases.expired(Conversation.held_until)
@@ -184,8 +184,8 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 
 
-async def store(session: AsyncSession, taken: Hold, question: str, answer: StoredAnswer) -> str:
-    """Stores the question and its answer; the id of the answer's message.
+async def store(session: AsyncSession, taken: ConversationLease, question: str, answer: StoredAnswer) -> str:
+    """Stores the question and its answer; returns the id of the answer's message.
 
     Raises Conflict if the conversation is not held any more, NotFound if it is gone.
     """
@@ -196,14 +196,14 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
     )
     if after is None:
         await get(session, taken.conversation_id)
-        raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
+        raise Conflict("conversation_busy", "Another question has replaced this one in the conversation.")
     position = after - 2
     owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
     asking = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
     answering = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
     session.add_all((asking, answering))
     await session.flush()
-    if not await derived_answers.all_there(session, answer.document_ids):
+    if not await derived_answers.all_exist(session, answer.document_ids):
         await session.execute(derived_answers.redacted_messages(Message.id == answering.id))
     return answering.id
 
@@ -240,7 +240,7 @@ async def ask(
     async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
             before = _with_answers(await newest_messages(session, held, MOST_MESSAGES))
-        history = fitting([Turn(each.role, each.content) for each in before], rt.settings.history_tokens)
+        history = fitting([ChatMessage(each.role, each.content) for each in before], rt.settings.history_tokens)
         used = before[len(before) - len(history) :]
         asked = _Asked(question.query.text, question.model or rt.generator.model, used)
         try:
@@ -264,7 +264,7 @@ def _with_answers(messages: Sequence[Message]) -> Sequence[Message]:
     return [each for each in messages if not {each.position, each.position + 1} & empty]
 
 
-async def _store_stopped(rt: Runtime, held: Hold, asked: _Asked) -> None:
+async def _store_stopped(rt: Runtime, held: ConversationLease, asked: _Asked) -> None:
     """Stores what came of an answer, as `stopped`; nothing if the conversation is gone."""
     sources = asked.sources
     stored = StoredAnswer(
@@ -287,7 +287,7 @@ def _used(asked: _Asked, document_ids: Iterable[str]) -> Sequence[str]:
     return sorted(set(document_ids).union(*(each.document_ids for each in asked.used)))
 
 
-async def _stored(rt: Runtime, held: Hold, asked: _Asked, done: Done) -> Done:
+async def _stored(rt: Runtime, held: ConversationLease, asked: _Asked, done: Done) -> Done:
     sources = asked.sources
     stored = StoredAnswer(
         content=done.answer,
@@ -319,7 +319,7 @@ _PLACE = (
 
 
 def _details(done: Done, sources: Sources) -> dict[str, Any]:
-    """What a reload would lose."""
+    """Data of an answer that only the stream has."""
     return _of_sources(sources) | {
         "timings": done.timings,
         "truncated": done.truncated,
@@ -330,7 +330,7 @@ def _details(done: Done, sources: Sources) -> dict[str, Any]:
 
 
 def _of_sources(sources: Sources) -> dict[str, Any]:
-    """Of passages only their places: the text stands in the document."""
+    """Of passages only their places: the text is in the document."""
     return {
         "searched": asdict(sources.searched),
         "passages": [{name: getattr(hit, name) for name in _PLACE} for hit in sources.hits],

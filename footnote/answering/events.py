@@ -1,4 +1,4 @@
-"""What an answer is made of, in the order in which it comes: Sources, Deltas and Citations, Done."""
+"""The events of an answer, in their order: Sources, Deltas and Citations, Done."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 from footnote.answering.gate import Evidence
 from footnote.answering.support import UnsupportedSentence
 from footnote.citations import links
-from footnote.providers import Turn, Usage
+from footnote.providers import ChatMessage, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
@@ -19,13 +19,13 @@ AnswerKind = Literal["extract", "generated"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of.
+    """A question with its `history`, oldest first; `parts` are the single questions, if it has several.
 
     `least_relevance`, from 0 to 1: hits with a lower `gate.relevance` are left out.
     """
 
     query: Query
-    history: Sequence[Turn] = ()
+    history: Sequence[ChatMessage] = ()
     system_prompt: str | None = None
     model: str | None = None
     temperature: float | None = None
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
+    """The hits; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
     `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone. `parts`:
     what was looked for one by one, if it consists of several questions. `searched_for`: its misspelt words, which stand
@@ -81,12 +81,12 @@ class Citation:
 
     @property
     def url(self) -> str:
-        """The page it was checked against; of a version that was replaced since, it says that it is gone."""
+        """The page it was checked against; 410 if that version was replaced since."""
         return f"{self._page}?version={self.version}"
 
     @property
     def highlights_url(self) -> str | None:
-        """Where the boxes of the quote on the page's picture are to be had."""
+        """The path of the boxes of the quote on the page's image."""
         if not self.drawn:
             return None
         return f"{self._page}/highlights?version={self.version}&char_start={self.char_start}&char_end={self.char_end}"
@@ -103,7 +103,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class Done:
-    """What an answer is in the end.
+    """The complete answer.
 
     `supported`: all footnotes are verified and no sentence is `unsupported`; `related`: the passages nearest to the
     question, which do not hold what it asks for; `not_found`: no footnote is verified. `not_mentioned`: what the

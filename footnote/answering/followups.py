@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from footnote.citations import unmarked
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.text.sentences import spans
 
 MOST_NAMES = 3  # taken from the answer before
@@ -63,7 +63,7 @@ _TABLE_TITLE = re.compile(r"(\d[^()\d]{0,15})\((?:columns: )?[A-Z][^()]*(?:\([^(
 _FIGURE = re.compile(r"\b\d[\d.,:/-]*\d\b|\b\d\b")
 
 
-def standalone(question: str, history: Sequence[Turn]) -> str:
+def standalone(question: str, history: Sequence[ChatMessage]) -> str:
     """The question as it can be searched without the earlier messages, given oldest first."""
     asked, answered = "", ""
     for turn in history:
@@ -170,5 +170,5 @@ def _topic(question: str, asked: str, answered: str) -> str:
 
 
 def _content(text: str) -> list[str]:
-    """The words that say what it is about."""
+    """The content words."""
     return [word for word in _WORD.findall(text) if word.lower().replace("’", "'") not in _EMPTY]

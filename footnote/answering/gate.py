@@ -20,7 +20,7 @@ NEAR = 0.85
 
 @dataclass(frozen=True)
 class Evidence:
-    """The strength of the hit that comes closest to being enough, and what is needed of it."""
+    """The strength of the best hit, and the strength that is needed."""
 
     found: float
     needed: float
@@ -49,7 +49,7 @@ def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in:
 
 
 def nearly_supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in: str = "") -> bool:
-    """Whether the nearest hits are worth showing, though they are not enough."""
+    """Whether the nearest hits are shown although they are not strong enough."""
     return supports(hits, least * NEAR, mode, asked_in)
 
 
@@ -84,5 +84,5 @@ def relevance(hits: Sequence[Hit]) -> list[float]:
 
 
 def above(least: float, hits: Sequence[Hit]) -> list[Hit]:
-    """Those with the relevance, or more."""
+    """The hits with at least this relevance."""
     return [hit for hit, relevant in zip(hits, relevance(hits), strict=True) if relevant >= least]

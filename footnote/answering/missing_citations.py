@@ -1,10 +1,10 @@
-"""What a model leaves out of a citation: the quote of a marker, the marker of a sentence."""
+"""Adds what a model left out: the quote of a marker, or the marker of a sentence."""
 
 import re
 from collections.abc import Sequence
 
 from footnote import citations
-from footnote.answering.agreement import QuotedPlace, content, mismatch
+from footnote.answering.agreement import QuotedText, content, mismatch
 from footnote.retrieval import Hit
 from footnote.text import sentences
 
@@ -44,4 +44,4 @@ def source_of(sentence: str, hits: Sequence[Hit]) -> tuple[Hit, str] | None:
 
 def _agrees(sentence: str, hit: Hit, words: str) -> bool:
     start = hit.text.find(words)
-    return mismatch(sentence, [QuotedPlace(hit.text, start, start + len(words), hit.place)], hit.text) is None
+    return mismatch(sentence, [QuotedText(hit.text, start, start + len(words), hit.place)], hit.text) is None

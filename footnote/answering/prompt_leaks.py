@@ -44,7 +44,7 @@ class PromptLeakFilter:
         return "".join(out)
 
     def flush(self) -> str:
-        """Returns what is held back. A run may continue after it."""
+        """Returns the buffered text. A run may continue after it."""
         held, self._held = "".join(self._held), []
         return held
 

@@ -1,4 +1,4 @@
-"""Many questions answered in the background: created, claimed, ended item by item, cancelled, taken back.
+"""Batches of questions in the background: create, claim, end item by item, cancel, requeue.
 
 A batch is claimed and fenced as `database.leases` has it. Each item is ended in a transaction of its own, once.
 """
@@ -90,7 +90,7 @@ async def items_of(session: AsyncSession, batch: QueryBatch, *, limit: int, star
 
 
 async def failures(session: AsyncSession, batch: QueryBatch) -> int:
-    """How many items ended in an error."""
+    """The number of items that ended in an error."""
     failed = select(func.count()).where(
         QueryBatchItem.tenant_id == batch.tenant_id, QueryBatchItem.batch_id == batch.id
     )
@@ -99,7 +99,7 @@ async def failures(session: AsyncSession, batch: QueryBatch) -> int:
 
 
 async def cancel(session: AsyncSession, batch_id: str) -> QueryBatch:
-    """Ends an unfinished batch; what was answered stays. Raises NotFound, Conflict."""
+    """Cancels an unfinished batch; existing answers are kept. Raises NotFound, Conflict."""
     batch = await get(session, batch_id)
     if not await _end(session, batch.id, "cancelled"):
         raise Conflict("query_batch_finished", f"The batch is {batch.state}; only an unfinished one can be cancelled.")
@@ -118,7 +118,7 @@ async def purge(session: AsyncSession) -> None:
 async def claim(
     session: AsyncSession, batch_id: str, lease_seconds: float, holder: str | None = None
 ) -> QueryBatch | None:
-    """Takes the batch if it is due; None for every late, doubled or early message, and in a pause."""
+    """Claims the batch if it is due; None for a late, duplicate or early message, and in a pause."""
     return await leases.claim(session, QueryBatch, batch_id, lease_seconds, holder, NOT_PAUSED)
 
 
@@ -147,14 +147,14 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     item = (QueryBatchItem.batch_id == lease.id) & (QueryBatchItem.position == position)
     written = await affected(session, update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
     assert written == 1, "only the holder ends items, each once"
-    if not await derived_answers.all_there(session, ended.document_ids):
+    if not await derived_answers.all_exist(session, ended.document_ids):
         await session.execute(derived_answers.redacted_items(item))
     if row.ended == row.total:
         await _end(session, lease.id, "completed")
 
 
 async def postpone(session: AsyncSession, lease: Lease, error: FootnoteError) -> None:
-    """After a temporary error: waits, longer each time, or as long as the other side asked for. Raises LeaseLost."""
+    """After a temporary error: waits, longer each time, or as long as the provider asked for. Raises LeaseLost."""
     retries = await _retries(session, lease)
     await leases.put_back(
         session,
@@ -166,7 +166,7 @@ async def postpone(session: AsyncSession, lease: Lease, error: FootnoteError) ->
 
 
 async def may_postpone(session: AsyncSession, lease: Lease) -> bool:
-    """Whether a temporary error is still waited out."""
+    """Whether the batch still waits after a temporary error."""
     return await _retries(session, lease) < MOST_RETRIES
 
 
@@ -229,7 +229,7 @@ async def take_due(session: AsyncSession, again_seconds: float, slots: int) -> S
 
 
 async def requeue_expired(session: AsyncSession, settings: Settings) -> Sequence[str]:
-    """Takes batches back from silent workers; their ids. One that killed several ends, its open items failed."""
+    """Requeues batches of stopped workers; returns their ids. One that killed several ends, its open items fail."""
     again, poison = await leases.take_back(session, QueryBatch, settings.max_attempts)
     ids = [batch.id for batch in (*again, *poison)]
     for batch in poison:

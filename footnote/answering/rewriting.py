@@ -1,4 +1,4 @@
-"""The history of a question, cut to what fits; the question made to stand alone, and split into its parts."""
+"""Limits the history of a question, rewrites it as a standalone question, and splits it into its parts."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from footnote.answering.sanitizer import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
 from footnote.extracts.parts import MOST_PARTS
-from footnote.providers import GenerationRequest, ModelRef, Token, Turn, Uncounted, Usage
+from footnote.providers import ChatMessage, GenerationRequest, ModelRef, Token, Uncounted, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -38,17 +38,17 @@ Split the user's question into the questions that it consists of, each of which 
 _LISTED = re.compile(r"^\s*(?:[-*•]|\d[.)])\s*")
 
 
-def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
-    """The newest exchanges, each whole, that fit into the number of tokens (estimated), without their citation markers.
+def fitting(history: Sequence[ChatMessage], tokens: int) -> list[ChatMessage]:
+    """The newest complete exchanges that fit into the number of tokens (estimated), without their citation markers.
 
-    A marker of an earlier answer means nothing beside the sources of the next one.
+    A marker of an earlier answer means nothing for the sources of the next one.
     """
-    exchanges: list[list[Turn]] = []
+    exchanges: list[list[ChatMessage]] = []
     for turn in history:
         if turn.role == "user" or not exchanges:
             exchanges.append([])
         exchanges[-1].append(replace(turn, content=unmarked(turn.content)))
-    kept: list[Turn] = []
+    kept: list[ChatMessage] = []
     for exchange in reversed(exchanges):
         tokens -= sum(estimated_tokens(turn.content) for turn in exchange)
         if tokens < 0:
@@ -57,15 +57,17 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
     return kept
 
 
-async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, meter: UsageMeter) -> str:
-    """The question rewritten to stand alone, by the model or, if the model gives nothing usable, by rules."""
+async def standalone(
+    rt: Runtime, question: str, history: Sequence[ChatMessage], model: str | None, meter: UsageMeter
+) -> str:
+    """The question as a standalone question, by the model or, if the model gives nothing usable, by rules."""
     written = await _written(rt, GenerationRequest(question, (), history, INSTRUCTIONS, model), meter)
     written = written.strip('"“”')
     return written if written and "\n" not in written else followups.standalone(question, history)
 
 
 async def parted(rt: Runtime, question: str, found: list[str], model: str | None, meter: UsageMeter) -> list[str]:
-    """The questions that it consists of, by the model; those that rules `found` if it says nothing usable."""
+    """The parts of the question by the model, or those that rules `found` if the model gives nothing usable."""
     if rt.generator.provider == EXTRACTIVE:
         return found
     written = await _written(rt, GenerationRequest(question, (), (), SPLITTING, model), meter)

@@ -1,4 +1,4 @@
-"""Turns a model's answer into plain text: what the model invents besides words never leaves the server.
+"""Turns a model's answer into plain text: links and code that the model invents never leave the server.
 
 Active HTML, images, the targets of links and calls of tools are left out, addresses too unless they stand literally in
 a passage that was shown; then they are plain text. What is left out leaves a gap, so that what stood around it does
@@ -66,7 +66,7 @@ class PlainText:
 
     @property
     def leaving_out(self) -> bool:
-        """Whether what comes now is part of what is left out."""
+        """Whether the text is inside an element that is removed."""
         return self._until is not None
 
     def feed(self, text: str) -> str:
@@ -74,12 +74,12 @@ class PlainText:
         return self._read(final=False)
 
     def flush(self, *, ended: bool = False) -> str:
-        """What is held back, without white space: the next text is not part of it. `ended`: there is no next text."""
+        """The buffered text, without white space: the next text is not part of it. `ended`: there is no next text."""
         self._ended = ended
         return self._read(final=True)
 
     def literal(self, text: str) -> str:
-        """Words of a document, as they are."""
+        """Adds words of a document unchanged."""
         flushed = self.flush()
         if self._until or not text:
             return flushed
@@ -92,7 +92,7 @@ class PlainText:
         return flushed + space + kept
 
     def leave_out(self) -> str:
-        """Records that something is left out here; returns what is held back."""
+        """Records that something is removed here; returns the buffered text."""
         flushed = self.flush()
         self._gap = True
         return flushed

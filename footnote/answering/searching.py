@@ -1,4 +1,4 @@
-"""The search for a question: one, or one for each of its parts at once."""
+"""The search for a question, or the parallel searches for its parts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from footnote.tenancy.usage import UsageEntry
 PASSAGES = 8  # hits a generator sees
 FURTHER_PASSAGES = 4  # for each further part
 MOST_PASSAGES = 16
-READ_ALONE = 16  # passages out of which sentences are chosen without a model
-SURE = 0.8  # the score of a row beside which no other is looked for
+READ_WITHOUT_MODEL = 16  # passages out of which sentences are chosen without a model
+SURE = 0.8  # the score of a row from which on no other is looked for
 
 
 def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
@@ -26,8 +26,8 @@ def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
     return hits[: min(PASSAGES + FURTHER_PASSAGES * further, MOST_PASSAGES)]
 
 
-def read_alone(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
-    """The hits that are read without a model: candidates behind them, too, for that costs little.
+def passages_without_model(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit]) -> Sequence[Hit]:
+    """The hits that are read without a model, plus further candidates, because that is cheap.
 
     Not where the caller wants few hits or strong ones, or where the candidates of several searches are mixed; nor where
     any sentence may answer, of which the search knows best.
@@ -36,24 +36,24 @@ def read_alone(question: Question, hits: Sequence[Hit], candidates: Sequence[Hit
     if not is_one or question.least_relevance or len(hits) < PASSAGES:
         return shown(question, hits)
     known = {hit.chunk_id for hit in hits}
-    return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_ALONE]
+    return [*hits, *(hit for hit in candidates if hit.chunk_id not in known)][:READ_WITHOUT_MODEL]
 
 
 def with_rows(
-    question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], places: Mapping[str, PageExcerpt]
+    question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]
 ) -> list[Hit]:
-    """The hits, the last of those shown replaced by the candidate behind them whose table has the value asked for.
+    """The hits, the last of those shown replaced by the candidate after them whose table has the value asked for.
 
-    A row of figures has few of the question's words, so that its chunk is often found behind others that only speak of
+    A row of figures has few of the question's words, so that its chunk is often found after others that only speak of
     the matter. Long work: not for the event loop.
     """
     first = shown(question, hits)
-    rows = tables.rows(question.query.text, passages(first, places))
+    rows = tables.rows(question.query.text, passages(first, excerpts))
     if rows and rows[0].score >= SURE:
         return list(hits)
     known, last = {hit.chunk_id for hit in hits}, len(first)
     pool = [*hits, *(hit for hit in candidates if hit.chunk_id not in known)]
-    rows = tables.rows(question.query.text, passages(pool, places))
+    rows = tables.rows(question.query.text, passages(pool, excerpts))
     if not rows or rows[0].marker <= last or rows[0].score < tables.ANSWERS:
         return list(hits)
     best = pool[rows[0].marker - 1]
@@ -61,23 +61,23 @@ def with_rows(
     return [*others[: last - 1], best, *others[last - 1 :]][: len(hits)]
 
 
-def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Passage]:
+def passages(hits: Sequence[Hit], excerpts: Mapping[str, PageExcerpt]) -> list[Passage]:
     """As generators see them, numbered from 1."""
-    before = [places[hit.chunk_id].before(hit.char_start) if hit.chunk_id in places else "" for hit in hits]
+    before = [excerpts[hit.chunk_id].before(hit.char_start) if hit.chunk_id in excerpts else "" for hit in hits]
     return [
         Passage(number, hit.place, hit.text, before[number - 1], hit.document_id) for number, hit in enumerate(hits, 1)
     ]
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
-    """The hits of all parts, the best of each first, no more than are asked for. Raises what `search` raises."""
+    """The hits of all parts, the best of each first, at most `top_k`. Raises what `search` raises."""
     if not question.parts:
         return await search(rt, question.query, beside)
     parts = [replace(question.query, text=part) for part in question.parts]
-    return _together(await at_once(rt, parts, beside), question.query.top_k)
+    return _together(await in_parallel(rt, parts, beside), question.query.top_k)
 
 
-async def at_once(rt: Runtime, queries: Sequence[Query], beside: Beside | None = None) -> list[SearchResult]:
+async def in_parallel(rt: Runtime, queries: Sequence[Query], beside: Beside | None = None) -> list[SearchResult]:
     """The result of each. Raises what `search` raises for one of them; the others are stopped then."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""Responses: answers that are stored with what was asked, and that a later question may follow.
+"""Responses: answers that are stored with their input, and that later questions may continue.
 
 As all stored answers they end with the documents that they may have been made from (`documents.derived_answers`).
 """
@@ -21,7 +21,7 @@ from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import NotFound
 from footnote.models import StoredResponse
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
@@ -32,9 +32,9 @@ PLACE = ("document_id", "version", "page_start", "page_end", "char_start", "char
 
 @dataclass(frozen=True)
 class Earlier:
-    """A response before a question: what was said in it, and the documents that its answer may have been made from."""
+    """An earlier response: its messages, and the documents that its answer may have been made from."""
 
-    turns: Sequence[Turn]
+    turns: Sequence[ChatMessage]
     document_ids: Sequence[str]
 
 
@@ -94,12 +94,12 @@ def completed_at(asked_at: datetime, done: Done) -> datetime:
 
 
 def queries_of(asked: str, sources: Sources) -> list[str]:
-    """What was searched."""
+    """The searched collections and documents."""
     return [*sources.parts] or [sources.question_as_searched or asked]
 
 
 def hits_of(sources: Sources) -> list[dict[str, Any]]:
-    """What is stored of the hits, the most relevant first."""
+    """The stored data of the hits, the most relevant first."""
     scores = gate.relevance(sources.hits)
     return [
         {
@@ -127,7 +127,7 @@ async def _store(session: AsyncSession, new: NewResponse, asked: str, sources: S
         "hits": hits_of(sources),
         "queries": queries_of(asked, sources),
     }
-    if not await derived_answers.all_there(session, document_ids):
+    if not await derived_answers.all_exist(session, document_ids):
         output, document_ids = {}, []
     status = "incomplete" if done.truncated else "completed"
     connection, written = await driver(session), (new.request, output)
@@ -159,16 +159,16 @@ SELECT request -> 'said' AS said, output ->> 'text' AS text, document_ids FROM c
 
 
 async def before(session: AsyncSession, response_id: str) -> list[Earlier]:
-    """The response and those that it followed, oldest first. Raises NotFound."""
+    """The response and its predecessors, oldest first. Raises NotFound."""
     rows = await (await driver(session)).fetch(_CHAIN, tenant_of(session), response_id, MOST_BEFORE)
     if not rows:
         raise unknown(response_id)
     return [Earlier(_turns(row["said"], row["text"]), row["document_ids"]) for row in rows]
 
 
-def _turns(said: list[dict[str, str]], answered: str | None) -> list[Turn]:
-    asked = [Turn("user", each["text"]) for each in said if each["role"] == "user"]
-    return [*asked, Turn("assistant", answered or derived_answers.REMOVED)]
+def _turns(said: list[dict[str, str]], answered: str | None) -> list[ChatMessage]:
+    asked = [ChatMessage("user", each["text"]) for each in said if each["role"] == "user"]
+    return [*asked, ChatMessage("assistant", answered or derived_answers.REMOVED)]
 
 
 def _there(session: AsyncSession) -> Select[StoredResponse]:
@@ -184,7 +184,7 @@ async def get(session: AsyncSession, response_id: str) -> StoredResponse:
 
 
 async def among(session: AsyncSession, response_ids: Sequence[str]) -> dict[str, StoredResponse]:
-    """Those that there are, by id."""
+    """The existing ones, by id."""
     found = await session.scalars(_there(session).where(StoredResponse.id.in_(response_ids)))
     return {each.id: each for each in found}
 
@@ -197,12 +197,12 @@ def unknown(response_id: str) -> NotFound:
 
 
 async def remove(session: AsyncSession, response_id: str) -> None:
-    """Raises NotFound. What followed it stays."""
+    """Raises NotFound. Later responses of the chain are kept."""
     await get(session, response_id)
     await session.execute(delete(StoredResponse).where(StoredResponse.id == response_id))
     await audit_log.note(session, "response.deleted", response_id)
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes responses whose time is over."""
+    """Removes expired responses."""
     await session.execute(delete(StoredResponse).where(StoredResponse.expires_at <= from_now(0)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from footnote.answering.agreement import QuotedPlace, mismatch
+from footnote.answering.agreement import QuotedText, mismatch
 from footnote.text import sentences
 
 _FOOTNOTES = re.compile(r"(?:\s*\[\d+\])+\s*")
@@ -31,8 +31,8 @@ class UnsupportedSentence:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a footnote stands in the answer: its marker, or a claim with its marker.
+class FootnoteSpan:
+    """Where a footnote is in the answer: its marker, or a claim with its marker.
 
     `evidence` is what a model's sentence is compared with; None where the sentence is the document's own.
     """
@@ -40,30 +40,32 @@ class Place:
     start: int
     end: int
     verified: bool
-    evidence: QuotedPlace | None = None
+    evidence: QuotedText | None = None
 
 
-def unsupported(answer: str, places: Sequence[Place], beside: str = "") -> list[UnsupportedSentence]:
+def unsupported(answer: str, places: Sequence[FootnoteSpan], surroundings: str = "") -> list[UnsupportedSentence]:
     """The factual sentences of the answer that no verified footnote supports, in order.
 
     A sentence is supported if a verified footnote is in it or follows it at once, and its quote holds the sentence's
     values and names; each sentence needs its own. Questions, headings, lead-ins (what ends in a colon) and what has no
-    words claim nothing. `beside`: question and passages (`agreement.mismatch`).
+    words claim nothing. `surroundings`: question and passages (`agreement.mismatch`).
     """
     found = []
     for start, end, reach in _with_footnotes(answer):
         if _claims(answer[start:end]):
             its = [each for each in places if each.start < reach and start < each.end]
-            found.append(_judged(answer[start:end], start, end, its, beside))
+            found.append(_judged(answer[start:end], start, end, its, surroundings))
     return [each for each in found if each is not None]
 
 
-def _judged(text: str, start: int, end: int, places: Sequence[Place], beside: str) -> UnsupportedSentence | None:
+def _judged(
+    text: str, start: int, end: int, places: Sequence[FootnoteSpan], surroundings: str
+) -> UnsupportedSentence | None:
     verified = [each for each in places if each.verified]
     if not verified:
         return UnsupportedSentence(text, start, end, "quote_not_found" if places else "no_footnote")
     evidence = [each.evidence for each in verified if each.evidence is not None]
-    wrong = mismatch(text, evidence, beside) if len(evidence) == len(verified) else None
+    wrong = mismatch(text, evidence, surroundings) if len(evidence) == len(verified) else None
     if wrong is None:
         return None
     return UnsupportedSentence(text, start, end, "not_in_quote" if wrong.missing else "quote_denies", wrong.missing)

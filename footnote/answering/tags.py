@@ -2,7 +2,7 @@
 
 `Rc<T>`, `<refname>` and `<b>` do nothing, wherever they are shown. What loads, runs or leads somewhere does, and what
 hides text.
-Where that cannot be decided, a space behind the bracket makes it plain text.
+Where that cannot be decided, a space after the bracket makes it plain text.
 """
 
 import re
@@ -42,7 +42,7 @@ _GENERIC = re.compile(r"\w<[A-Z][a-z]\w*>\Z")
 def kind(tag: str, before: str) -> Kind:
     """What `tag`, from `<` to `>`, is to readers; `before` is the character in front of it.
 
-    `words` stay, `apart` stay with a space behind the bracket, `gone` are left out, `element` with what it holds up to
+    `words` stay, `apart` stay with a space after the bracket, `gone` are left out, `element` with what it holds up to
     its closing tag, `call` as well, closed or not.
     """
     if _CALL.match(tag):

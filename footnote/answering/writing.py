@@ -30,7 +30,7 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 MOST_MODELS = 32  # of which it is remembered whether they cite
-MOST_HELD = 4000  # characters that are held back; a longer answer is shown as it is
+MOST_HELD = 4000  # characters that are buffered; a longer answer is shown unchanged
 LONGEST_REFUSAL = 400  # characters
 _DECLINES = re.compile(
     r"\b(?:do|does|did|is|are|was|were|can|could)(?: not|n['’]t)\b|\b(?:cannot|unable to)\b"
@@ -45,7 +45,7 @@ Spent = Usage | Uncounted | ModelRef
 
 @dataclass
 class _Try:
-    """One answer: what of it is to be shown."""
+    """One answer: decides which of its text is shown."""
 
     draft: Draft
     events: list[Event] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Writing:
         return self._best.truncated
 
     async def events(self) -> AsyncGenerator[Event | Spent, None]:
-        """Raises what the generator raises in the first try, behind what it wrote."""
+        """Raises what the generator raises in the first try, after what it wrote."""
         try:
             async with aclosing(self._first()) as first:
                 async for each in first:
@@ -175,7 +175,7 @@ class Writing:
 
 
 def nearest(missing: Sequence[str], part: str) -> str:
-    """What comes before passages that do not answer the question, or this part of it."""
+    """The words before passages that do not answer the question, or this part of it."""
     nothing = f"These documents do not mention {listed(missing)}; these" if missing else "These"
     return f"{nothing} passages come closest{f' to “{part}”' if part else ''}:"
 

@@ -1,4 +1,4 @@
-"""Citations: markers found in a stream of tokens, quotes looked up in the stored page. Pure."""
+"""Finds markers in a stream of tokens, and quotes in the stored page. Pure functions."""
 
 from footnote.citations.markers import CodeIndex, Marker, MarkerParser, Part, reads_as_marker, unmarked
 from footnote.citations.quotes import SHORTEST_QUOTE, best_sentence, locate, quoted, widened

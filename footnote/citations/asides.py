@@ -1,4 +1,4 @@
-"""Markers without a square bracket: `(1)`, `(Source 1)`, `^1`, `¹`, `<sup>1</sup>`. What stands around them decides.
+"""Markers without a square bracket: `(1)`, `(Source 1)`, `^1`, `¹`, `<sup>1</sup>`. What is around them decides.
 
 `(1)` opens the items of lists, `10²` and `x^2` are powers, `Figure (1)` is a name, and `f(1)` is code: they are text.
 """
@@ -42,7 +42,7 @@ def may_become(text: str) -> bool:
 
 
 def cited(text: str, before: str, behind: str, *, bracketed: bool) -> str:
-    """The numbers of the marker that `text` is between the texts before and behind it; empty if it is none.
+    """The numbers of the marker that `text` is between the texts before and after it; empty if it is none.
 
     `bracketed`: the answer has markers in brackets, so a bare number in parentheses is none.
     """

@@ -11,7 +11,7 @@ base: ContextVar[str] = ContextVar("base", default="")
 
 
 class Anchored(Protocol):
-    """Text that stands on a page of a version: `page.text[char_start:char_end]` of `page_start`."""
+    """Text that is on a page of a version: `page.text[char_start:char_end]` of `page_start`."""
 
     @property
     def document_id(self) -> str: ...

@@ -218,7 +218,7 @@ class MarkerParser:
             self._step(char, alike)
 
     def _end_aside(self, behind: str) -> None:
-        """Decides whether it is a marker, by what stands around it."""
+        """Decides whether it is a marker, by what is around it."""
         aside, self._aside = self._aside, ""
         listed = asides.cited(aside, self._context.before, behind, bracketed=self._bracketed)
         numbers = _numbers(plain(listed)) if listed else []
@@ -265,7 +265,7 @@ class MarkerParser:
 
 
 class _Context:
-    """What stands before the place that is read, and whether it is in code."""
+    """What is before the place that is read, and whether it is in code."""
 
     def __init__(self) -> None:
         self.before = ""

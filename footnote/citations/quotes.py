@@ -155,7 +155,7 @@ FEWEST_QUOTED = 3  # words: fewer in quotation marks are a name or a term
 
 
 def quoted(text: str) -> list[str]:
-    """What stands in quotation marks, the last first."""
+    """What is in quotation marks, the last first."""
     found = [match["words"].strip() for match in _QUOTED.finditer(text)]
     return [words for words in reversed(found) if len(words.split()) >= FEWEST_QUOTED or not words.isascii()]
 
@@ -189,7 +189,7 @@ def _sentences(text: str) -> list[_Sentence]:
 
 
 def widened(text: str, start: int, end: int) -> list[str]:
-    """What is in `text` from `start` to `end`, with the sentence behind it, with the one before it, and with both."""
+    """What is in `text` from `start` to `end`, with the sentence after it, with the one before it, and with both."""
     spans = sentences.spans(text)
     behind = next((high for low, high in spans if low >= end), end)
     before = next((low for low, high in reversed(spans) if high <= start), start)

@@ -1,4 +1,4 @@
-"""Answers whose citations do not stand in the text: JSON objects, and lists of sources at the end.
+"""Answers whose citations do not be in the text: JSON objects, and lists of sources at the end.
 
 Both are brought into the form that `markers` reads.
 """
@@ -157,8 +157,8 @@ class SourceList:
         """What is listed, without the heading."""
         if not lines or _DEFINITION.match(lines[0]):
             return lines
-        beside = lines[0].partition(":")[2]
-        return [beside, *lines[1:]] if beside.strip(_DECORATION) else lines[1:]
+        first = lines[0].partition(":")[2]
+        return [first, *lines[1:]] if first.strip(_DECORATION) else lines[1:]
 
     def _begins(self) -> bool:
         line = self._line or ""

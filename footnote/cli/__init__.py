@@ -1,4 +1,4 @@
-"""The command line. Libraries are imported by the commands that need them, so that `--help` answers at once."""
+"""The command line. Commands import their libraries themselves, so that `--help` is fast."""
 
 import io
 import sys

@@ -221,7 +221,7 @@ def _reason(sentence: Json) -> str:
 
 
 def _claim(answer: Json) -> None:
-    """Says what is claimed of sentences that no model wrote."""
+    """Prints what an answer without a model claims."""
     if answer["answer_status"] == "related":
         say("\nThese passages come closest to the question; they may not answer it.")
     elif answer.get("answer_kind") == "extract" and answer["citations"]:
@@ -229,13 +229,13 @@ def _claim(answer: Json) -> None:
 
 
 def _searched_for(corrections: list[Json] | None) -> None:
-    """Says which words of the question were taken for others."""
+    """Prints which words of the question were corrected."""
     for each in corrections or []:
         say(f"\nNothing holds “{each['word']}”; searched for “{' '.join(each['searched'])}”.")
 
 
 def _still_to_come(searched: Json | None) -> None:
-    """Says which documents could not be searched yet."""
+    """Prints which documents are not searchable yet."""
     if searched and (unfinished := searched["unfinished"]):
         are = "is" if unfinished == 1 else "are"
         say(f"\n{counted(unfinished, 'document')} {are} still being read; ask again in a moment.")
@@ -279,5 +279,5 @@ def _show_hit(rank: int, hit: Json) -> None:
 
 
 def _given(**fields: Any) -> Json:
-    """Only what was given: the defaults are the API's."""
+    """Only the given options; the API has the defaults."""
     return {name: value for name, value in fields.items() if value not in (None, [], "")}

@@ -27,7 +27,8 @@ def backup(
         Path | None, typer.Argument(help="Folder of the backups; default: FOOTNOTE_BACKUP_DIR.")
     ] = None,
     wal: Annotated[
-        bool, typer.Option("--wal", help="Go on: store the write-ahead log, and make a backup whenever one is due.")
+        bool,
+        typer.Option("--wal", help="Keep running: store the write-ahead log, and make a backup whenever one is due."),
     ] = False,
 ) -> None:
     """Back up the database and the objects while everything runs.
@@ -57,7 +58,7 @@ def backup(
 def restore(
     directory: Annotated[Path, typer.Argument(help="Folder of the backups, or of one of them.")],
     until: Annotated[
-        str | None, typer.Option(help="Moment to restore, with its zone: 2026-11-30T14:05:00Z. Default: the last one.")
+        str | None, typer.Option(help="Time to restore, with its time zone: 2026-11-30T14:05:00Z. Default: the latest.")
     ] = None,
     servers: Annotated[
         bool, typer.Option("--into-servers", help="Fill DATABASE_URL, which must be empty, and STORAGE_URL instead.")
@@ -112,7 +113,7 @@ def _summary(restored: "Restored") -> list[str]:
 def _directory(settings: "Settings", given: Path | None) -> Path:
     chosen = given or settings.backup_dir
     if chosen is None:
-        raise Invalid("bad_setting", "Which folder? Name it, or set FOOTNOTE_BACKUP_DIR.")
+        raise Invalid("bad_setting", "Name the folder, or set FOOTNOTE_BACKUP_DIR.")
     return chosen.expanduser().resolve()
 
 

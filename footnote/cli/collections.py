@@ -81,7 +81,7 @@ def _update(
 
 
 def _delete(name: Name) -> Json:
-    """Delete a collection with all of its documents; prints the receipt. If this is interrupted, the server goes on."""
+    """Delete a collection with its documents; prints the receipt. If this is interrupted, the server continues."""
     from footnote.cli.connection import open_api
 
     with open_api() as api:

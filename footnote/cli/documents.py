@@ -23,7 +23,7 @@ SKIPPED_SHOWN = 10
 REFUSED = listing(
     "/v1/documents/refused",
     {"WHEN": time_of("created_at"), "FILE": "filename", "CODE": "code", "WHY": "message"},
-    "Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`.",
+    "Files that were refused at upload, newest first, with the reason; later failures are in `footnote jobs`.",
     empty="No file was refused.",
 )
 
@@ -90,7 +90,7 @@ def add(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the cost; store nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
 
@@ -152,7 +152,7 @@ def sum_up(done: "list[FileUpload]", skipped: "list[Skipped]", as_json: bool, **
         for each in skipped[:SKIPPED_SHOWN]:
             say(f"skipped  {each.path}  {each.reason}")
         if len(skipped) > SKIPPED_SHOWN:
-            say(f"skipped  {len(skipped) - SKIPPED_SHOWN} more; --json names them all")
+            say(f"skipped  {len(skipped) - SKIPPED_SHOWN} more; --json lists them all")
         if len(done) > 1:
             left_out = f", {len(skipped)} skipped" if skipped else ""
             for upload in failed:

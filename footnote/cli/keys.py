@@ -58,7 +58,7 @@ def _token(
 
 
 def _revoke(key_id: str) -> Json:
-    """Revoke a key, at once and for good."""
+    """Revoke a key, immediately and permanently."""
     return call("DELETE", "/v1/keys/{}", key_id)
 
 

@@ -46,9 +46,9 @@ def login(url: Url = None, key: Key = None) -> None:
         path = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
-    say(f"Commands talk to {given} now; {path} has the key.")
+    say(f"Commands use {given} now; {path} has the key.")
     if given.startswith("http://") and not is_loopback(given):
-        say("The key travels unencrypted to it: use https:// where others share the network.", err=True)
+        say("The key is sent unencrypted: use https:// on shared networks.", err=True)
 
 
 def logout() -> None:
@@ -63,7 +63,9 @@ def logout() -> None:
 
 
 def open_page(
-    show: Annotated[bool, typer.Option("--print", help="Print the address only, for a browser elsewhere.")] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the address only, for a browser on another machine.")
+    ] = False,
 ) -> None:
     """Open the web page and log in there with the stored key. The address works once and for a minute."""
     from footnote.cli.connection import open_api
@@ -91,7 +93,7 @@ def _shown_in_browser(address: str) -> bool:
 
 
 def _try(api: "Footnote") -> None:
-    """Raises what is wrong with the address or the key."""
+    """Raises an error if the address or the key is wrong."""
     from footnote.client import PermissionDeniedError
 
     try:

@@ -68,7 +68,8 @@ def migrate(
         bool, typer.Option(help="Print the first API key, or only store it in the data directory.")
     ] = True,
     wait: Annotated[
-        float | None, typer.Option(help="Change nothing; wait so many seconds until the tables are ready.", min=0)
+        float | None,
+        typer.Option(help="Change nothing; wait up to this many seconds until the tables are ready.", min=0),
     ] = None,
 ) -> None:
     """Prepare the database: run migrations; for a new database, create the first API key.
@@ -113,7 +114,7 @@ async def _pause(paused: bool) -> None:
 
 
 def audit(
-    fix: Annotated[bool, typer.Option("--fix", help="Remove what is left over.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Remove leftovers.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each finding.")] = False,
 ) -> None:
     """Check that store and database agree, and that the database is consistent.
@@ -146,7 +147,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all findings.")] = False,
 ) -> None:
-    """Look for what is wrong with the installation, and say what mends it.
+    """Look for what is wrong with the installation, and show the remedy.
 
     Works on DATABASE_URL, REDIS_URL and STORAGE_URL, or the running local stack. Exit codes: 0 nothing is broken (there
     may be warnings), 1 something is.

@@ -38,8 +38,8 @@ def sync(
     collection: Annotated[str, typer.Option(help="Collection for its documents.")] = "default",
     delete: Annotated[bool, typer.Option("--delete/--keep", help="Delete documents whose file is gone.")] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Send new and changed files of a folder, delete documents whose file is gone. Unchanged files cost nothing.
 

@@ -78,7 +78,7 @@ def list_tenants(
     deleted: Annotated[bool, typer.Option("--deleted", help="Show the receipts of deleted tenants instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List tenants with what they hold, oldest first."""
+    """List tenants with their documents and bytes, oldest first."""
     found = asyncio.run(_receipts() if deleted else _held())
     if as_json:
         say_json(found)
@@ -104,7 +104,7 @@ async def _held() -> list[dict[str, Any]]:
         return [
             {"id": tenant.id, "name": tenant.name, "counts": {"documents": documents, "bytes": stored}}
             | {"created_at": _iso_time(tenant.created_at), "deleted_at": _iso_time(tenant.deleted_at)}
-            for tenant, documents, stored in await quotas.held_by_all(session)
+            for tenant, documents, stored in await quotas.storage_by_tenant(session)
         ]
 
 
@@ -129,12 +129,12 @@ def _iso_time(moment: datetime | None) -> str | None:
 def delete_tenant(
     name: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: AsJson = False
 ) -> None:
-    """Delete a tenant with everything it has, for good; prints the receipt.
+    """Permanently delete a tenant with all its data; prints the receipt.
 
     Its keys are refused at once. If this is interrupted, the running server finishes it.
     """
-    if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be gone. Its name") != name:
-        say("That is another name; nothing was deleted.", err=True)
+    if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be deleted. Its name") != name:
+        say("The name is wrong; nothing was deleted.", err=True)
         raise typer.Exit(1)
     receipt = asyncio.run(_delete(name))
     if as_json:

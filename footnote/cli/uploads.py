@@ -81,7 +81,7 @@ class Skipped:
 
 def find(names: Sequence[str], suffixes: set[str]) -> tuple[list[Path], list[Skipped]]:
     """The files that arguments name, each once: files as they are, directories with the files in them that have
-    one of `suffixes`, and patterns; and what the directories hold beside. Raises `FileNotFoundError` with the
+    one of `suffixes`, and patterns; and what else the directories contain. Raises `FileNotFoundError` with the
     argument that names nothing.
     """
     found: dict[Path, Path] = {}
@@ -311,7 +311,7 @@ class Ingestion:
         upload.pause = min(upload.pause * 1.5, LONGEST_PAUSE)
 
     def _patient(self, path: Path) -> Footnote:
-        """The client, waiting for a server that is away, as is shown at this file."""
+        """The client, waiting for an unavailable server, which is shown at this file."""
         return self._api.with_patience(
             PATIENCE_SECONDS, lambda pause, error: self._progress.holding(path, pause, str(error))
         )

@@ -47,9 +47,9 @@ def _state(endpoint: Json) -> str:
 
 def _update(
     endpoint: Id,
-    url: Annotated[str | None, typer.Option(help="Pending deliveries go there, too.")] = None,
+    url: Annotated[str | None, typer.Option(help="Pending deliveries are sent there, too.")] = None,
     event: Annotated[
-        list[str] | None, typer.Option(help="May be repeated. Replaces the present events; `*`: any.")
+        list[str] | None, typer.Option(help="May be repeated. Replaces the current events; `*`: any.")
     ] = None,
     description: Description = None,
 ) -> None:
@@ -68,7 +68,7 @@ def _delete(endpoint: Id) -> Json:
 
 
 def _enable(endpoint: Id) -> None:
-    """Enable an endpoint, whatever it was disabled for."""
+    """Enable a disabled endpoint."""
     say(_state(call("PATCH", ONE, endpoint, body={"enabled": True})))
 
 
@@ -105,7 +105,7 @@ def _deliveries(
     status: Annotated[str | None, typer.Option("--status", "--state", help="pending, delivered or failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
 ) -> Json:
-    """List what was sent to an endpoint, newest first."""
+    """List the deliveries to an endpoint, newest first."""
     if delivery:
         return call("GET", DELIVERY, endpoint, delivery)
     return fetch_list(ONE + "/deliveries", limit, endpoint, **({"status": status} if status else {}))

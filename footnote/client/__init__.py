@@ -1,4 +1,4 @@
-"""A client for Footnote's API, blocking and awaited. It needs httpx2 and nothing else of the product."""
+"""The Python client of Footnote's API, synchronous and asynchronous. It needs httpx2, and no other part of Footnote."""
 
 from footnote.client.clients import (
     AnswerEvent,

@@ -46,7 +46,7 @@ class _Counted:
 class ApiCall:
     """`repeatable`: sending it twice does what sending it once does. `silence`: seconds, if not the client's.
 
-    `accepted` is a status beside 2xx that is an answer.
+    `accepted`: a further status, in addition to 2xx, that is an answer.
     """
 
     method: str
@@ -67,7 +67,7 @@ def path_of(template: str, *names: str) -> str:
 
 
 def given(**values: Any) -> Json:
-    """Without what was left out: the defaults are the API's."""
+    """Without omitted values; the API has the defaults."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -87,6 +87,6 @@ def upload_of(
 
 
 def form_of(options: Mapping[str, Any]) -> dict[str, str]:
-    """Fields beside a file. `metadata` is JSON."""
+    """Fields of an upload, in addition to its file. `metadata` is JSON."""
     given = {name: value for name, value in options.items() if value is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}

@@ -65,7 +65,7 @@ AnswerEvent = SourcesEvent | DeltaEvent | CitationEvent | DoneEvent
 
 
 class _Calls(Bound[Way]):
-    """What both clients do."""
+    """The methods of both clients."""
 
     def __init__(self, session: Any) -> None:
         super().__init__(session)
@@ -140,7 +140,7 @@ class _Calls(Bound[Way]):
     ) -> StoredDocument:
         """The document when it is ready. `on_progress` is called with its status at each look.
 
-        Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion goes on.
+        Raises DocumentFailedError with the reason; WaitTimeoutError after `timeout` seconds, and ingestion continues.
         """
         document_id = _id_of(document)
         path = path_of("/v1/documents/{}", document_id)
@@ -232,7 +232,7 @@ class _Calls(Bound[Way]):
     ) -> Json:
         """The JSON of any route. Each `{}` of the path stands for a name. A POST is not repeated.
 
-        `timeout`: seconds of silence; `accepted`: a status beside 2xx that is no error.
+        `timeout`: seconds of silence; `accepted`: a further status, in addition to 2xx, that is no error.
         """
         known: Any = {"repeatable": method != "POST", "silence": timeout, "accepted": accepted}
         call = ApiCall(method, path_of(path, *names), params or {}, body, **known)
@@ -340,7 +340,7 @@ def _question(question: str, options: Mapping[str, Any], *, stream: bool) -> Api
 
 
 def _event(name: str, data: Json) -> AnswerEvent | None:
-    """None for an event that a later version of the server sends."""
+    """None for an event of a later version of the server."""
     match name:
         case "sources":
             return SourcesEvent.read(data)

@@ -8,7 +8,7 @@ NOT_NOW = {429, 502, 503, 504}
 
 
 class WrongField(NamedTuple):
-    """`field` is where the value stands in the request: `body.top_k`."""
+    """`field` is where the value is in the request: `body.top_k`."""
 
     field: str
     message: str
@@ -49,7 +49,7 @@ class ConnectionLostError(ApiError):
 
 
 class NotFootnoteError(ApiError):
-    """What answers at the address is not Footnote's API."""
+    """The server at the address is not Footnote's API."""
 
 
 class RefusedError(ApiError):
@@ -81,7 +81,7 @@ class PermissionDeniedError(RefusedError):
 
 
 class UnknownIdError(RefusedError):
-    """There is nothing with this id that the key may see."""
+    """The id is unknown, or not visible to the key."""
 
 
 class ConflictError(RefusedError):
@@ -109,7 +109,7 @@ class RateLimitError(RefusedError):
 
 
 class ServerUnavailableError(RefusedError):
-    """The server, or something that it needs, is away for now."""
+    """The server, or a part of it, is temporarily unavailable."""
 
 
 BY_STATUS: dict[int, type[RefusedError]] = {
@@ -141,4 +141,4 @@ class DocumentFailedError(ApiError):
 
 
 class WaitTimeoutError(ApiError, TimeoutError):
-    """The document is not ready yet. Its ingestion goes on."""
+    """The document is not ready yet. Its ingestion continues."""

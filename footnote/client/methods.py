@@ -20,7 +20,7 @@ class Blocking:
 
 
 class Awaited:
-    """Marks clients whose methods return what is awaited."""
+    """Marks clients whose methods return awaitables."""
 
 
 class Bound(Generic[Way]):

@@ -130,7 +130,7 @@ class Collections(Bound[Way]):
 
     @method
     async def delete(self, name: str, *, on_progress: Callable[[TaskStatus], None] | None = None) -> DeletedCollection:
-        """Deletes it with all of its documents; returns when that is done. If this ends early, the server goes on."""
+        """Deletes it with all of its documents; returns when that is done. If this ends early, the server continues."""
         reply = await self._session.send(ApiCall("DELETE", path_of(COLLECTION, name)))
         while "kind" in reply:
             task = TaskStatus.read(reply)

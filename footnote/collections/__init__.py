@@ -1,7 +1,7 @@
 """Collections: documents that share a language, a chunking and an embedding space.
 
-A change of language or chunking only says what is to be re-ingested; `reingestion` does it. A collection that is being
-deleted is not visible any more.
+A change of language or chunking only marks documents for re-ingestion; `documents.reingestion` executes it. A
+collection that is being deleted is no longer visible.
 """
 
 import re
@@ -241,7 +241,7 @@ def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
     except (Invalid, ProviderRejected) as error:
         raise Conflict(
             "embedding_model_changed",
-            f"Collection {collection.name!r} has vectors of {provider}/{model}, which cannot be asked any more: "
+            f"Collection {collection.name!r} has vectors of {provider}/{model}, which is no longer available: "
             f"{error.message} Configure it again, or use another collection.",
         ) from error
 

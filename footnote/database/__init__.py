@@ -1,1 +1,1 @@
-"""Postgres and Redis: connections and the queue for them, time, identifiers, leases, the wall between tenants."""
+"""Postgres and Redis: connections, the queue for connections, the clock, ids, leases, and the tenant scope."""

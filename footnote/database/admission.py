@@ -59,7 +59,7 @@ class AdmissionQueue:
         admitted.result()
 
     def reject_all(self) -> None:
-        """Ends all waiting with TimeoutError, because the database is away."""
+        """Ends all waiting with TimeoutError, because the database is unavailable."""
         while self._waiting:
             _, _, admitted = heapq.heappop(self._waiting)
             if not admitted.done():

@@ -15,7 +15,7 @@ from footnote import deadline
 from footnote.database.admission import AdmissionQueue
 from footnote.database.driver import settings_of
 from footnote.database.liveness import PROBE_SECONDS
-from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, Invalid
+from footnote.errors import Busy, DatabaseUnavailable, DatabaseUnfit, Invalid
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ _OF_CONNECTIONS = {
 # Of a session that belongs to one connection.
 _OF_SESSIONS = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 _SHARED = (
-    "{name} leads to a pooler that lends a session of Postgres for a transaction only. Set DATABASE_DIRECT_URL to the "
-    "address of Postgres itself."
+    "{name} is the address of a pooler that gives a Postgres session to a client for one transaction only. "
+    "Set DATABASE_DIRECT_URL to the address of Postgres itself."
 )
 _REFUSED = "Correct user, password and database in DATABASE_URL."
 _shared: dict[str, bool] = {}  # whether a pooler lends sessions, by address
@@ -82,7 +82,7 @@ async def connect(
 ) -> "OpeningConnection":
     """A connection past any pooler, for LISTEN and for locks that outlive a transaction.
 
-    `shared`: or through the pooler, if there is no way past it; then it is not `alone`. Raises DatabaseAway; and
+    `shared`: or through the pooler, if there is no way past it; then it is not `alone`. Raises DatabaseUnavailable; and
     Invalid where it would be shared and may not be.
     """
     connection = await _connect(settings, _past_the_pooler(settings), seconds, **options)
@@ -96,7 +96,7 @@ async def connect(
 async def connect_for_pool(
     settings: Settings, *, seconds: float = CONNECT_SECONDS, **options: Any
 ) -> "OpeningConnection":
-    """A connection for transactions, perhaps through a pooler. Raises DatabaseAway."""
+    """A connection for transactions, perhaps through a pooler. Raises DatabaseUnavailable."""
     return await _connect(settings, settings.database_url, seconds, **options)
 
 
@@ -128,9 +128,9 @@ async def _connect(
                 connection.terminate()
                 raise
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
     except asyncpg.PostgresConnectionError as error:  # a pooler's that has no session to lend
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
     return connection
 
 
@@ -149,7 +149,7 @@ async def _open(dsn: str, seconds: float, statement_seconds: float) -> "OpeningC
             connection_class=OpeningConnection,
         )
     except (*refusals, asyncpg.ClientConfigurationError, OverflowError) as error:  # the last: a port that is none
-        raise DatabaseUnfit(_REFUSED, f"Postgres refuses us: {error}.") from error
+        raise DatabaseUnfit(_REFUSED, f"Postgres refuses the connection: {error}.") from error
     return connection
 
 
@@ -164,7 +164,7 @@ async def _settle(
 
     of_session = f"SELECT {settings_of(wanted | _OF_SESSIONS, local=False)}"
     if not _shared.get(url):
-        # What a pooler calls the number of the session is none. But others may do so and still lend it for good.
+        # What a pooler calls the number of the session is none. But others may do so and still lend it permanently.
         own = f"{of_session} WHERE pg_backend_pid() = {connection.get_server_pid()}"
         connection.alone = await connection.execute(own) == "SELECT 1"
         if connection.alone:
@@ -211,7 +211,7 @@ def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[Openi
     async def connecting(settings: Settings, **options: Any) -> "OpeningConnection":
         try:
             return await connect_for_pool(settings, **options | promptly)
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
                 queue.reject_all()
                 deadline.spend()
@@ -221,7 +221,7 @@ def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[Openi
 
 
 async def answers(settings: Settings) -> bool:
-    """Whether Postgres answers a connection of its own, with whatever; a pooler may do so while Postgres is away."""
+    """Whether Postgres answers on a new connection; a pooler may do so while Postgres is unavailable."""
     import asyncpg
 
     try:
@@ -232,7 +232,7 @@ async def answers(settings: Settings) -> bool:
                 await connection.execute("SELECT")
             finally:
                 connection.terminate()
-    except (DatabaseAway, TimeoutError) as away:
+    except (DatabaseUnavailable, TimeoutError) as away:
         busy = asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError
         refusing = asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError
         return isinstance(away.__cause__, (*busy, *refusing))
@@ -258,13 +258,13 @@ def _says_something(connection: "asyncpg.Connection[Any]") -> bool:
     return bool(looking.poll(0))
 
 
-def database_away(error: BaseException) -> bool:
+def database_unavailable(error: BaseException) -> bool:
     """Whether an error says that Postgres is unreachable, restarting or overloaded.
 
     By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up. asyncpg's bare TimeoutError is a
     statement that took longer than it may. The error is SQLAlchemy's, or the driver's own.
     """
-    if isinstance(error, DatabaseAway | ConnectionError | TimeoutError | PoolTimeout):
+    if isinstance(error, DatabaseUnavailable | ConnectionError | TimeoutError | PoolTimeout):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

@@ -13,7 +13,7 @@ def new_id(prefix: str) -> str:
 
 
 def first_id(prefix: str, moment: datetime) -> str:
-    """Sorts before all ids that were made since then."""
+    """Sorts before all ids that were created since that time."""
     return _written(prefix, round(moment.timestamp() * 1000) << 80)
 
 

@@ -1,4 +1,4 @@
-"""Leases: the right to work on a row for some time, renewed while the work goes on, free again when its holder dies.
+"""Leases: the right to work on a row for some time, renewed while the work continues, free again when its holder dies.
 
 A row of `models.Leased` is claimed by one conditional update that raises its fencing token. Only the newest token may
 write, and only while the row is running, so a lost, doubled or late message and a worker that wakes up late do no
@@ -17,14 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.rows import affected
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import Dispatched, Leased
 
 UNCLAIMED = ("queued", "waiting")
 UNFINISHED = ("queued", "running", "waiting")
 LONGEST_WAIT = 600.0  # seconds between two tries
 AT_ONCE = 100  # rows taken back in one transaction
-SILENT = "another attempt: the worker stopped answering"
+SILENT = "another attempt: the worker stopped responding"
 
 Row = TypeVar("Row", bound=Leased)
 
@@ -118,7 +118,7 @@ async def put_back(
 async def take_back(
     session: AsyncSession, table: type[Row], max_attempts: float
 ) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Rows whose holder went silent: those that wait for another attempt, and those that had `max_attempts`.
+    """Rows whose holder stopped responding: those that wait for another attempt, and those that had `max_attempts`.
 
     The former lease of either is fenced off; the latter are still running, for the caller to end.
     """
@@ -174,7 +174,7 @@ async def held(
 ) -> AsyncIterator[None]:
     """Renews a lease every `seconds` while the block runs, then releases it, or only if the block raised.
 
-    If Postgres is away at the end, the lease runs out by itself.
+    If Postgres is unavailable at the end, the lease runs out by itself.
     """
     renewing = asyncio.create_task(_renew(rt, renewal, seconds))
     try:
@@ -190,12 +190,12 @@ async def held(
 
 async def _shielded(release: Release | None) -> None:
     if release is not None:
-        with suppress(DatabaseAway):
+        with suppress(DatabaseUnavailable):
             await asyncio.shield(release())
 
 
 async def _renew(rt: _Executes, statement: Executable, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
-        with suppress(DatabaseAway):
+        with suppress(DatabaseUnavailable):
             await rt.execute(statement)

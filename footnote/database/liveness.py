@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from footnote.telemetry import log
 
-SILENT_SECONDS = 2.0  # with something being waited for and nothing heard: then it is asked by another connection
+SILENT_SECONDS = 2.0  # without a response while a statement runs: then another connection checks Postgres
 PROBE_SECONDS = 1.5  # for which that may take
 
 
@@ -73,7 +73,9 @@ class Pulse:
                 self._end()
 
     def _end(self) -> None:
-        log.warning("database silent", seconds=round(monotonic() - self._heard, 1), connections=len(self._used))
+        log.warning(
+            "database does not respond", seconds=round(monotonic() - self._heard, 1), connections=len(self._used)
+        )
         self._heard, self.silent = monotonic(), True
         for connection in self._used.copy():
             connection.driver_connection.terminate()

@@ -20,7 +20,7 @@ ROUNDS = 3  # in which statements of a connection may come to the same session b
 ANSWER_SECONDS = 1.0  # longer, and a transaction has the only session
 
 _UNFIT = (
-    "DATABASE_URL leads to a pooler that {does}. Let it be PgBouncer 1.21 or newer with `pool_mode = transaction` and "
+    "DATABASE_URL leads to a pooler that {does}. Use PgBouncer 1.21 or newer with `pool_mode = transaction` and "
     "`max_prepared_statements = 200`, or set DATABASE_URL to the address of Postgres itself (docs/scaling.md)."
 )
 # Settings that a transaction has, and others than it should.

@@ -1,4 +1,4 @@
-"""What all processes share in Redis, and doing without it while it is away."""
+"""What all processes share in Redis, and doing without it while it is unavailable."""
 
 import asyncio
 import hashlib
@@ -22,8 +22,8 @@ from footnote.telemetry.metrics import limits_skipped_total
 
 Answer = TypeVar("Answer")
 
-REDIS_SECONDS = 0.5  # for one script; longer, and Redis counts as away
-SKIP_SECONDS = 5.0  # for which Redis is then not asked
+REDIS_SECONDS = 0.5  # for one script; after that, Redis counts as unavailable
+SKIP_SECONDS = 5.0  # during which Redis is then not called
 
 
 def open_redis(settings: Settings) -> Redis | None:
@@ -35,7 +35,7 @@ def open_redis(settings: Settings) -> Redis | None:
 
 
 def script(package: str, name: str) -> str:
-    """The text of a Lua script that lies beside the code of `package`."""
+    """The text of a Lua script in the folder of `package`."""
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ def _sha1(script: str) -> str:
 
 
 class Shared:
-    """Redis, and doing without it while it is away: the first request that notices waits, and then none does."""
+    """Redis, and doing without it while it is unavailable: the first request that notices waits, and then none does."""
 
     def __init__(self, redis: Redis | None) -> None:
         self._redis = redis
@@ -55,7 +55,7 @@ class Shared:
         self._sending: set[asyncio.Task[Any]] = set()
 
     async def ask(self, what: Callable[[Redis], Awaitable[Answer]], seconds: float | None = None) -> Answer | None:
-        """What Redis answers within `seconds`; None while it is away."""
+        """What Redis answers within `seconds`; None while it is unavailable."""
         clock = asyncio.get_running_loop().time
         if self._redis is None:
             return None
@@ -98,7 +98,7 @@ class Shared:
             self._away = False
 
     async def run(self, script: str, key: str, **asked: Any) -> dict[str, Any] | None:
-        """What the script answers; None while Redis is away."""
+        """What the script answers; None while Redis is unavailable."""
         given = json.dumps({name: value for name, value in asked.items() if value is not None})
 
         async def evaluated(redis: Redis) -> Any:

@@ -24,7 +24,7 @@ class NoTenant(AssertionError):
 
 @dataclass(frozen=True)
 class Acting:
-    """For whom and at whose request a transaction acts."""
+    """The tenant of a transaction, and its actor."""
 
     tenant_id: str | None = None  # None: for the operator
     actor: str = ""  # a key's id, "operator"; empty: the system itself
@@ -34,7 +34,7 @@ class Acting:
     def tenant(self) -> str:
         """Raises NoTenant."""
         if not self.tenant_id:
-            raise NoTenant("Nothing says which tenant this is for: use `Runtime.for_tenant`.")
+            raise NoTenant("The session has no tenant: use `Runtime.for_tenant`.")
         return self.tenant_id
 
 

@@ -1,4 +1,4 @@
-"""A document's life: accepted, deduplicated, given versions, read. Its end is in `deletion`."""
+"""Documents: upload, deduplication, versions, reading, moving and deletion."""
 
 from footnote.documents.accepting import Accepted, accept, reingest
 from footnote.documents.listing import DocumentFilter, Sort, count_documents, known, list_documents

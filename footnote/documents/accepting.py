@@ -33,7 +33,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class _Asked:
-    """An upload, and what was said of the document."""
+    """An upload, and the fields that came with it."""
 
     upload: Upload
     collection: Collection
@@ -291,6 +291,6 @@ async def _record(session: AsyncSession, document: Document, deduplicated: bool)
 
 
 def _about(collection_id: str, version: int, job_id: str, parent_id: str | None) -> dict[str, Any]:
-    """What the audit log says of an upload."""
+    """The details of an upload for the audit log."""
     found_in = {"parent_id": parent_id} if parent_id else {}
     return {"collection_id": collection_id, "version": version, "job_id": job_id} | found_in

@@ -25,7 +25,7 @@ from footnote.database.driver import driver
 from footnote.database.engine import connect
 from footnote.database.tenant_scope import tenant_of
 from footnote.documents.reading import DocumentDetails, details_query
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import UNFINISHED
 from footnote.models import Document
 from footnote.models.documents import VISIBLE
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
 CHANNEL = "footnote_changes"  # Postgres NOTIFY channel: the tenant, and after a space the document
 GAP_SECONDS = 0.2  # between two looks at the same tenant
-LOOK_SECONDS = 5.0  # until a look that nothing was notified for
-POLL_SECONDS = 1.0  # the same where nothing ever is
+LOOK_SECONDS = 5.0  # between two polls without a notification
+POLL_SECONDS = 1.0  # the same if there are never notifications
 COUNT_SHARE = 20  # the time between two counts, as a multiple of what counting takes
 FOLLOWED_SECONDS = 60.0  # for which triggers notify, unless it is renewed
 LINGER_SECONDS = 30.0  # for which a tenant is followed after the last stream ended: it may come back
-ANSWER_SECONDS = 5.0  # in which Postgres answers the connection that listens, or counts as away
+ANSWER_SECONDS = 5.0  # in which Postgres answers the connection that listens, or counts as unavailable
 AGAIN_SECONDS = 1.0  # until the next attempt to listen
 AT_ONCE = 200  # documents read by one statement
-HELD = 2_000  # events that one who comes back may have missed
+HELD = 2_000  # events that are kept for a client that reconnects
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Paused:
-    """Since when no step of any job begins; None: work goes on."""
+    """Since when all work is paused; None: it is not."""
 
     since: datetime | None
 
@@ -140,7 +140,7 @@ class Feed:
         more.set()
 
     def after(self, number: int) -> list[StreamEvent] | None:
-        """The events behind that number; None if some of them are not held any more."""
+        """The events after that number; None if some of them are not held any more."""
         missing = self.number - number
         return None if missing > len(self.held) else list(self.held)[len(self.held) - missing :]
 
@@ -200,7 +200,7 @@ class Changes:
                     with suppress(Exception):
                         await connection.close(timeout=ANSWER_SECONDS)
             except Exception as error:  # of any kind: open streams would hear no more
-                log.warning("changes are not followed for now", error=f"{type(error).__name__}: {error}"[:200])
+                log.warning("following changes is interrupted", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(AGAIN_SECONDS)
                 for feed in self._feeds.values():
                     if feed.counts is not None:
@@ -216,7 +216,7 @@ class Changes:
                 await connection.execute(_FOLLOW, list(self._feeds), FOLLOWED_SECONDS)
                 self._followed_at = monotonic()
             elif connection.is_closed():
-                raise DatabaseAway
+                raise DatabaseUnavailable
             for feed in list(self._feeds.values()):
                 feed.is_polled = not connection.alone
                 await self._attend(feed)
@@ -277,7 +277,7 @@ _COUNTED = (*UNFINISHED, "failed", "cancelled")
 
 
 async def _look(session: AsyncSession, feed: Feed) -> None:
-    """Reads what was named and, if that is due, what was not."""
+    """Reads the notified changes and, if a poll is due, the others."""
     if monotonic() >= feed.look_at:
         await _look_around(session, feed)
     some = [feed.named.pop() for _ in range(min(AT_ONCE, len(feed.named)))]

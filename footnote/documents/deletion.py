@@ -36,7 +36,7 @@ async def remove(rt: Runtime, document_id: str, gone_with: str | None = None) ->
     a lock until it notices. Each generation has a transaction of its own: a step that unpacks a container holds its
     job and waits for others. `gone_with`: the collection or file that is being deleted with the document, if any.
     """
-    async with rt.alone("deletion", slots=AT_ONCE):
+    async with rt.exclusive("deletion", slots=AT_ONCE):
         return await rt.again_while_busy(partial(_remove, rt, document_id, gone_with))
 
 
@@ -57,7 +57,7 @@ async def _remove(rt: Runtime, document_id: str, gone_with: str | None) -> Delet
         of_family = scoped(session, Document).with_only_columns(Document.collection_id)
         collection_ids = (await session.scalars(of_family.where(Document.id.in_(innermost_first)).distinct())).all()
         counts = Counter({"documents": len(innermost_first)})
-        counts.update(await _delete_beside(session, innermost_first))
+        counts.update(await _delete_dependent(session, innermost_first))
         counts.update(await _delete_rows(session, innermost_first))
         causes = dict.fromkeys(innermost_first, document_id) | {document_id: gone_with}
         actions = {each: {"deleted_with": cause} if cause else {} for each, cause in causes.items()}
@@ -83,7 +83,7 @@ async def _family(session: AsyncSession, document_id: str, *, locked: bool = Fal
     return family
 
 
-async def _delete_beside(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
+async def _delete_dependent(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
     """Removes what was made from the documents except their texts, and gives up their objects. Returns the counts.
 
     An archive of a thousand files takes no more statements than one document.
@@ -137,7 +137,7 @@ async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
 async def remove_file(rt: Runtime, file_id: str) -> BackgroundTask:
     """Deletes a file with the documents that were made from it; returns the completed task, which is the receipt.
 
-    If the caller is killed, a background process goes on. Raises NotFound, also once it is deleted.
+    If the caller is killed, a background process continues. Raises NotFound, also once it is deleted.
     """
     async with rt.transaction() as session:
         task = await tasks.of_subject(session, "file.delete", rt.tenant, file_id)

@@ -31,7 +31,7 @@ def redacted_responses(which: ColumnElement[bool]) -> Update:
     return update(StoredResponse).where(which).values(output={}, document_ids=[])
 
 
-async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
+async def all_exist(session: AsyncSession, document_ids: Sequence[str]) -> bool:
     """Whether the documents exist. A deletion then waits for the end of this transaction, and sees its rows."""
     ids = sorted(set(document_ids))
     held = scoped(session, Document).with_only_columns(Document.id).where(Document.id.in_(ids))

@@ -184,7 +184,7 @@ async def page_of(
 
 
 async def expired(session: AsyncSession) -> Sequence[tuple[str, str]]:
-    """Tenant and id of files whose time is over; for the operator."""
+    """Tenant and id of expired files; for the operator."""
     over = select(File.tenant_id, File.id).where(File.expires_at <= func.now(), File.deleted_at.is_(None))
     return [(tenant_id, file_id) for tenant_id, file_id in await session.execute(over.limit(EXPIRED_AT_ONCE))]
 
@@ -202,12 +202,12 @@ def document_id_of(file_id: str) -> str:
 
 
 def file_id_of(document: Document) -> str:
-    """The file that a document was made from, or is."""
+    """The file of a document, or the document as a file."""
     return document.file_id or "file_" + document.id.removeprefix("doc_")
 
 
 async def of_documents(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, str]:
-    """The file of each document, also of one that is gone."""
+    """The file of each document, also of deleted ones."""
     made = scoped(session, Document).with_only_columns(Document.id, Document.file_id)
     rows = await session.execute(made.where(Document.id.in_(document_ids), Document.file_id.is_not(None)))
     own = {document_id: file_id for document_id, file_id in rows if file_id}

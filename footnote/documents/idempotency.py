@@ -100,9 +100,9 @@ async def _take(session: AsyncSession, key: str) -> Once:
         return mine
     used = await session.get_one(IdempotencyKey, (tenant_id, key))
     if used.fingerprint is None:
-        raise Conflict("request_in_flight", "An earlier request for this is still being worked on.")
+        raise Conflict("request_in_flight", "An earlier request with this key is still running.")
     if used.reply is None:
-        raise Conflict("document_deleted", "The document made by this request has been deleted.")
+        raise Conflict("document_deleted", "The document of this request has been deleted.")
     return Once(tenant_id, key, used.holder, used.fingerprint, used.reply)
 
 
@@ -113,7 +113,7 @@ async def finish(
     stored = fingerprint_of(request), json.dumps(reply), document_id
     connection = await driver(session)
     if not await connection.fetchval(_FINISH, taken.tenant_id, taken.key, taken.holder, *stored):
-        raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
+        raise Conflict("request_in_flight", "A later request with this key has taken over.")
 
 
 async def redact_documents(session: AsyncSession, document_ids: Sequence[str]) -> None:

@@ -293,7 +293,9 @@ async def _name_of(session: AsyncSession, document_id: str) -> str:
     statement = f"SELECT {_NAME} FROM document WHERE tenant_id = $1 AND id = $2"  # noqa: S608  constants
     name = await (await driver(session)).fetchval(statement, tenant_of(session), document_id)
     if name is None:
-        raise Invalid("invalid_cursor", "The document that the cursor stands for has been deleted: begin again.")
+        raise Invalid(
+            "invalid_cursor", "The document at the cursor has been deleted: read the list from the beginning."
+        )
     return str(name)
 
 

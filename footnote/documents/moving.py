@@ -51,7 +51,7 @@ async def move(session: AsyncSession, rt: Runtime, document_id: str, name_or_id:
     await _move_rows(session, source, target, ids)
     await _bind(session, rt, target, ids)
     for document, job in family:
-        await _made_as_there(session, target, document, job)
+        await _ingested_alike(session, target, document, job)
     if target.standby_space_id is not None:
         await _wake_swap(session, target)
     await expiry.note_active(session, [target.id])
@@ -88,7 +88,7 @@ async def _hold_collections(
 async def _hold_family(session: AsyncSession, document_id: str) -> list[tuple[Document, Job]]:
     """The document and what was found in it, each with its newest job, which makes no progress from here on.
 
-    A step that unpacks a container holds its job: only behind that is it known what was found in it.
+    A step that unpacks a container holds its job: only after that is it known what was found in it.
     """
     family: list[tuple[Document, Job]] = []
     held: Any = {"key_share": True}
@@ -145,7 +145,7 @@ SELECT learn_words($1, $3, CAST(language AS regconfig), words) FROM found
 async def _move_rows(session: AsyncSession, source: Collection, target: Collection, ids: Sequence[str]) -> None:
     """A trigger posts the chunks again, and takes words along that no other chunk of the collection has.
 
-    Second vectors stay behind: the swap that they are for is that of the collection.
+    Second vectors stay after: the swap that they are for is that of the collection.
     """
     connection = await driver(session)
     await connection.execute(_LEARN, tenant_of(session), source.id, target.id, list(ids))
@@ -176,21 +176,21 @@ def _in_space(ids: Sequence[str], condition: Any) -> Any:
     return select(Chunk.document_id).where(Chunk.document_id.in_(ids), condition).limit(1)
 
 
-async def _made_as_there(session: AsyncSession, target: Collection, document: Document, job: Job) -> None:
+async def _ingested_alike(session: AsyncSession, target: Collection, document: Document, job: Job) -> None:
     """Work on the document begins again, in its new collection; so does a version that is not as there."""
     await session.refresh(document)
     if job.state != "succeeded" or await _differs(session, target, document):
-        await reingestion.as_there(session, target, document)
+        await reingestion.ingest_as_configured(session, target, document)
 
 
 async def _differs(session: AsyncSession, target: Collection, document: Document) -> bool:
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
     if version is None:
         return False
-    as_there = document.chunking or target.chunking, target.language
+    ingest_as_configured = document.chunking or target.chunking, target.language
     # Not in the space of a swap that is not searched, either: only the search of the collection counts.
     other = _in_space([document.id], Chunk.space_id.is_distinct_from(target.space_id))
-    return (version.chunking, version.language) != as_there or await session.scalar(other) is not None
+    return (version.chunking, version.language) != ingest_as_configured or await session.scalar(other) is not None
 
 
 async def _wake_swap(session: AsyncSession, target: Collection) -> None:

@@ -162,7 +162,7 @@ async def keys_since(session: AsyncSession, moment: datetime) -> list[str]:
 
 
 async def uploaded_as(session: AsyncSession, keys: Sequence[str]) -> dict[str, Uploaded]:
-    """What the rows that name the objects say of their bytes."""
+    """Size and hash of the objects, by the rows that refer to them."""
     rows = await (await driver(session)).fetch(_UPLOADED, keys)
     return {row["key"]: Uploaded(row["owner"], row["sha256"]) for row in rows}
 

@@ -76,7 +76,7 @@ async def highlights(
     end: int,
     version_number: int | None = None,
 ) -> Highlights:
-    """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Gone, Invalid."""
+    """Where the characters `start:end` of a page's stored text are on the page. Raises NotFound, Gone, Invalid."""
     async with rt.transaction() as session:
         version = await _shown(session, document_id, number, version_number)
         of_version = scoped(session, Page).where(Page.version_id == version.id, Page.number == number)

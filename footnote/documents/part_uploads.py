@@ -24,7 +24,7 @@ from footnote.models import DirectUpload, File
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-KNOWN_SECONDS = 24 * 3600  # that an upload is known for, whatever became of it
+KNOWN_SECONDS = 24 * 3600  # for which an upload is remembered, whatever its outcome
 MOST_PARTS = 10_000
 
 
@@ -76,7 +76,7 @@ async def add_part(rt: Runtime, upload_id: str, pieces: AsyncIterator[bytes]) ->
             upload = await _pending(session, upload_id)
             parts = {**upload.fields["parts"], part_id: stored.bytes}
             if len(parts) > MOST_PARTS or sum(parts.values()) > rt.settings.max_upload_bytes:
-                raise TooLarge("too_large", "The parts are more or longer than a file may have.")
+                raise TooLarge("too_large", "The upload has too many parts, or they are too large.")
             upload.fields = {**upload.fields, "parts": parts}
             await objects.extend(session, key, SECONDS + objects.RESERVED_SECONDS)
     return part_id
@@ -109,7 +109,7 @@ async def joined(rt: Runtime, upload_id: str, part_ids: Sequence[str], md5: str 
         async with refused_uploads.recorded(rt, upload.filename):
             stored = await receive(rt, key, upload.filename, pieces, any_type=True)
             if md5 is not None and md5.lower() != digest.hexdigest():
-                raise Invalid("checksum_mismatch", "The MD5 of the parts is not the one that was sent.")
+                raise Invalid("checksum_mismatch", "The MD5 of the parts is not the given one.")
         yield stored
 
 

@@ -19,8 +19,8 @@ from footnote.database.ids import new_id
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import objects, refused_uploads
-from footnote.documents.uploads import Upload, look_through, safe_filename
-from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
+from footnote.documents.uploads import Upload, inspect_stored, safe_filename
+from footnote.errors import Conflict, DatabaseUnavailable, Invalid, NotFound, TooLarge, Unsupported
 from footnote.models import DirectUpload
 from footnote.runtime import Runtime
 from footnote.storage import PartsStore
@@ -95,11 +95,11 @@ async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, di
         try:
             await parts.join(upload.key, upload.write, _sizes(upload))
             async with refused_uploads.recorded(rt, upload.filename):
-                found = await look_through(rt, upload.key, upload.filename)
+                found = await inspect_stored(rt, upload.key, upload.filename)
                 if upload.sha256 not in (None, found.sha256):
-                    raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
+                    raise Invalid("checksum_mismatch", "The SHA-256 of the uploaded file is not the declared one.")
         except (Invalid, TooLarge, Unsupported):
-            with suppress(NotFound, DatabaseAway):  # another request aborted it, or it expires by itself
+            with suppress(NotFound, DatabaseUnavailable):  # another request aborted it, or it expires by itself
                 await abort(rt, upload_id)
             raise
         yield found, upload.fields

@@ -160,7 +160,7 @@ async def first_pages(session: AsyncSession, document_id: str, most: int) -> lis
 
 
 async def pages_after(session: AsyncSession, version_id: str, number: int, limit: int) -> Sequence[tuple[int, str]]:
-    """Numbers and texts of the pages behind that one, in order."""
+    """Numbers and texts of the pages after that one, in order."""
     pages = scoped(session, Page).with_only_columns(Page.number, Page.text)
     behind = pages.where(Page.version_id == version_id, Page.number > number).order_by(Page.number).limit(limit)
     return [(row[0], row[1]) for row in await session.execute(behind)]
@@ -171,13 +171,16 @@ async def no_page(session: AsyncSession, document_id: str, number: int, version:
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
     shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
     if version is not None and shown is not None and version < shown:
-        return Gone("version_replaced", f"Version {version} was replaced, its pages are gone; now it is {shown}.")
+        return Gone(
+            "version_replaced",
+            f"Version {version} was replaced, its pages no longer exist; the current version is {shown}.",
+        )
     of_version = f" of version {version}" if version is not None else ""
     return NotFound("page_not_found", f"The document has no page {number}{of_version} that is ready.")
 
 
 async def chunks(session: AsyncSession, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:
-    """Chunks of the active version in order, from the position behind `after`. Raises NotFound."""
+    """Chunks of the active version in order, from the position after `after`. Raises NotFound."""
     await get(session, document_id)
     query = scoped(session, Chunk).where(Chunk.document_id == document_id, Chunk.position > after)
     return (await session.scalars(query.order_by(Chunk.position).limit(limit))).all()

@@ -10,7 +10,7 @@ from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.paging import newest_first
 from footnote.database.tenant_scope import scoped, tenant_of
-from footnote.errors import DatabaseAway, FootnoteError
+from footnote.errors import DatabaseUnavailable, FootnoteError
 from footnote.models import RefusedUpload
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
@@ -30,7 +30,7 @@ async def recorded(rt: Runtime, filename: str) -> AsyncIterator[None]:
         yield
     except FootnoteError as error:
         if error.kind in ABOUT_THE_FILE and not error.fields and error.code not in ABOUT_THE_REQUEST:
-            with suppress(DatabaseAway):  # the caller's answer matters more
+            with suppress(DatabaseUnavailable):  # the caller's answer matters more
                 async with rt.transaction() as session:
                     await _record(session, rt, clean(filename), error)
         raise
@@ -56,5 +56,5 @@ async def list_refused(session: AsyncSession, *, limit: int, before: str | None 
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes what is too old to be of use."""
+    """Removes old entries."""
     await session.execute(delete(RefusedUpload).where(RefusedUpload.created_at < from_now(-STORED_SECONDS)))

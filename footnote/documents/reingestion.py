@@ -76,11 +76,11 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     held_document = select(Document).where(Document.id == collection.review_after).with_for_update(key_share=True)
     document = await session.scalar(held_document)
     if document is not None:  # or it was deleted just now
-        await as_there(session, collection, document)
+        await ingest_as_configured(session, collection, document)
     return True
 
 
-async def as_there(session: AsyncSession, collection: Collection, document: Document) -> None:
+async def ingest_as_configured(session: AsyncSession, collection: Collection, document: Document) -> None:
     """Has the document, which the caller holds, made as the collection says.
 
     The way depends on the newest version: it is visible, being ingested, failed or cancelled.

@@ -1,7 +1,7 @@
 """Many documents at once, by a background task: deleted, moved, or ingested again.
 
-What was chosen is written down first. Documents that come later are not meant, and a task that is resumed goes on
-behind the last one that is done.
+What was chosen is written down first. Documents that come later are not meant, and a task that is resumed continues
+after the last one that is done.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

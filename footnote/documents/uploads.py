@@ -57,7 +57,7 @@ async def receive(
     return upload
 
 
-async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
+async def inspect_stored(rt: Runtime, key: str, filename: str) -> Upload:
     """An upload of a file that is in the store already. Raises as `receive` does."""
     seen = _Seen(filename, rt.settings.max_upload_bytes)
     async with aclosing(rt.store.read(key)) as pieces:
@@ -67,7 +67,7 @@ async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
 
 
 class _Seen:
-    """What is learned of a file from its bytes as they pass."""
+    """Computes size, hash and type of a file while its bytes are read."""
 
     def __init__(self, filename: str, limit: int, *, any_type: bool = False) -> None:
         self._filename = safe_filename(filename)

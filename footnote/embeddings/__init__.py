@@ -1,1 +1,1 @@
-"""Stored vectors, by text, and the lengths of the vectors of each model."""
+"""Vectors by text, their indexes, and the vector length of each model."""

@@ -54,7 +54,7 @@ async def obtain_space(
 
 
 @dataclass(frozen=True)
-class MadeVectors:
+class NewVectors:
     """One vector a text: `vectors` has shape (len(hashes), space.dimensions).
 
     `split`: the positions of those that are means of the vectors of pieces.
@@ -68,7 +68,7 @@ class MadeVectors:
 Columns = tuple[list[bytes], list[bool], list[float], int]
 
 
-def columns(made: Iterable[MadeVectors]) -> Columns:
+def columns(made: Iterable[NewVectors]) -> Columns:
     """What `MADE` reads: hashes, whether split, all numbers in one list, and how many make a vector."""
     hashes: list[bytes] = []
     split: list[bool] = []
@@ -84,7 +84,7 @@ def columns(made: Iterable[MadeVectors]) -> Columns:
 
 # The vectors of `columns`, whose first value has the number that is given. All are in one array: an array of them would
 # need a codec on every connection.
-def made_table(first: int) -> str:
+def new_vectors_table(first: int) -> str:
     """A table expression `(hash, split, embedding, place)`."""
     hashes, split, numbers, dimensions = (f"${first + index}" for index in range(4))
     return f"""
@@ -114,19 +114,19 @@ CROSS JOIN LATERAL ({stored("$1", "$2", "asked.hash", "split")}) AS found
 """  # noqa: S608  constants
 _STORE = f"""
 INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding, split)
-SELECT $1, $2, hash, $3, embedding, split FROM ({made_table(4)}) AS made
+SELECT $1, $2, hash, $3, embedding, split FROM ({new_vectors_table(4)}) AS made
 ON CONFLICT DO NOTHING
 """  # noqa: S608  constants
 
 
-async def store(session: AsyncSession, document_id: str, space: EmbeddingSpace, made: MadeVectors) -> None:
+async def store(session: AsyncSession, document_id: str, space: EmbeddingSpace, made: NewVectors) -> None:
     """The checkpoint: stores what was made for the document, except texts that have a row already."""
     # All transactions insert in the same order: those that share texts could deadlock otherwise.
     order = sorted(range(len(made.hashes)), key=made.hashes.__getitem__)
     if not order:
         return
     split = {new for new, index in enumerate(order) if index in made.split}
-    ordered = MadeVectors([made.hashes[index] for index in order], made.vectors[order], split)
+    ordered = NewVectors([made.hashes[index] for index in order], made.vectors[order], split)
     about = tenant_of(session), space.id, document_id
     await (await driver(session)).execute(_STORE, *about, *columns([ordered]))
 

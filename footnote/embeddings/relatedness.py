@@ -49,7 +49,7 @@ KNOWN = {
 
 
 def scale_of(space: EmbeddingSpace) -> Scale:
-    """The reference's as long as nothing is known of the space."""
+    """The reference scale, until the space was measured."""
     if space.noise is not None and space.related is not None:
         return Scale(space.noise, space.related)
     return KNOWN.get((space.provider, space.model), REFERENCE)
@@ -73,7 +73,7 @@ async def learn(rt: Runtime) -> None:
         try:
             await measure(rt, space)
         except FootnoteError as error:
-            log.info("model not measured", model=f"{space.provider}/{space.model}", error=error.message)
+            log.info("embedding model not measured", model=f"{space.provider}/{space.model}", error=error.message)
 
 
 async def measure(rt: Runtime, space: EmbeddingSpace) -> None:
@@ -85,7 +85,7 @@ async def measure(rt: Runtime, space: EmbeddingSpace) -> None:
 async def _learn(rt: Runtime, space: EmbeddingSpace) -> None:
     scale = await measured(vector_lengths.embedder_of(rt, space))
     if scale.related - scale.noise < NARROWEST:
-        log.warning("model does not distinguish texts", model=f"{space.provider}/{space.model}")
+        log.warning("the embedding model does not distinguish texts", model=f"{space.provider}/{space.model}")
         scale = REFERENCE
     values = {"noise": scale.noise, "related": scale.related}
     await rt.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**values))

@@ -9,7 +9,7 @@ TABLE = "chunk_vector"
 _NAMES = name_of(TABLE, "")
 _ENOUGH = "SELECT count(*) >= $2 FROM (SELECT FROM chunk_vector WHERE space_id = $1 LIMIT $2) AS counted"
 _IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
-# Of a collection that is being deleted, the swap does not go on.
+# Of a collection that is being deleted, the swap does not continue.
 _UNUSED = """
 SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indrelid = 'chunk_vector'::regclass AND starts_with(relname, $1) AND NOT EXISTS (
@@ -21,7 +21,7 @@ WHERE indrelid = 'chunk_vector'::regclass AND starts_with(relname, $1) AND NOT E
 
 
 async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
-    """Builds the index beside the work, if the space has second vectors enough for one and it is not there.
+    """Builds the index in the background, if the space has enough second vectors and no index yet.
 
     False while another index is being built: then to be tried again.
     """
@@ -32,7 +32,7 @@ async def build(rt: Runtime, space: EmbeddingSpace) -> bool:
     async with building(rt) as connection:
         if connection is None:
             return False
-        log.info("building an index of second vectors", space_id=space.id)
+        log.info("building a vector index of second vectors", space_id=space.id)
         yield_to_searches(connection)
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # of a build that was killed
         await connection.execute(create(TABLE, space.id, space.dimensions, "CONCURRENTLY"))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.embeddings import checkpoint
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WITHOUT_WORDS = {"footnote.moving_vectors": "on"}
 # The columns that say where a chunk belongs, and the vector of its text: just made ($3 to $6), or stored.
 _INSERT = f"""
-WITH made AS ({checkpoint.made_table(3)})
+WITH made AS ({checkpoint.new_vectors_table(3)})
 INSERT INTO chunk_vector (version_id, position, tenant_id, collection_id, document_id, space_id, text_sha256,
                           embedding, split)
 SELECT c.version_id, c.position, c.tenant_id, c.collection_id, c.document_id, $2, c.text_sha256,
@@ -50,7 +50,7 @@ _OF_OLDER_VERSIONS = text(
 )
 
 
-async def add(session: AsyncSession, version_ids: "Sequence[str]", space_id: int, *made: MadeVectors) -> int:
+async def add(session: AsyncSession, version_ids: "Sequence[str]", space_id: int, *made: NewVectors) -> int:
     """Gives the chunks of the versions their second vectors; how many it added. The caller holds the documents.
 
     Those that were just `made`, or else all that are stored for a text.

@@ -1,4 +1,4 @@
-"""Rows of `embedding` that releases before ADR 73 left beside the chunks: they are given back, a few at a time."""
+"""Deletes rows of `embedding` that releases before ADR 73 stored in addition to the chunks, a few at a time."""
 
 import asyncio
 from typing import Any

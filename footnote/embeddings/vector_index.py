@@ -1,9 +1,9 @@
-"""The HNSW index of an embedding space: built beside the work once its space has chunks enough.
+"""The HNSW index of an embedding space: built in the background once its space has enough chunks.
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
 its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
 Postgres a long build takes what searches leave (ADR 70); a short one is over sooner than it could yield (ADR 74). What
-is known of an index stands in the row of the space, for operators; whether a search can use it is Postgres' own
+is known of an index is in the row of the space, for operators; whether a search can use it is Postgres' own
 decision (ADR 66).
 """
 
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.database.engine import connect
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -135,7 +135,7 @@ async def _build(connection: Connection, space_id: int, dimensions: int, chunks:
         await connection.execute(create("chunk", space_id, dimensions, "CONCURRENTLY"))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         if connection.is_closed():
-            raise DatabaseAway from error
+            raise DatabaseUnavailable from error
         log.error("vector index not built", space_id=space_id, error=str(error)[:300])
         await connection.execute(remove)  # what is left of it would slow every insertion
         await connection.execute(_NOTE, space_id, "failed", f"{error}"[:300])

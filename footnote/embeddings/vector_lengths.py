@@ -26,14 +26,14 @@ PROBE = "length"  # is embedded to see a length once more, for next to no money
 
 
 def requested(rt: Runtime, embedder: Embedder) -> int:
-    """The length that the embedder asks its model for; 0 for none."""
+    """The length that the embedder requests from its model; 0 for none."""
     return (rt.settings.embedding_dimensions or 0) if embedder is rt.embedder else 0
 
 
 def embedder_of(rt: Runtime, space: EmbeddingSpace) -> Embedder:
     """The embedder of the space, which asks for the same length as when the space was opened.
 
-    So a collection goes on when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
+    So a collection continues when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
     ProviderRejected if there is no such embedder.
     """
     usual = rt.embedder_of(space.provider, space.model)

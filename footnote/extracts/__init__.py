@@ -1,4 +1,4 @@
-"""What in the passages answers a question, chosen by rules: what is asked, and which sentences hold it."""
+"""Answers from passages without a model, by rules: what a question asks for, and which sentences contain it."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Passage:
     """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1.
 
-    `before` is what stands before the text on its page: of the rows of a table that was split, the head. `document` is
-    the id of the document that it is from: several may have one title.
+    `before` is the text before it on its page, for rows of a split table the table's header. `document` is the id of
+    its document, because several may have the same title.
     """
 
     marker: int

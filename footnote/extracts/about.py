@@ -70,7 +70,7 @@ def _of_first_document(passages: Sequence[Passage]) -> list[Passage]:
 def of_section(passages: Sequence[Passage], wanted: AskedSection, asked: frozenset[str]) -> tuple[list[Extract], bool]:
     """What the document of the first passage says under such headings, and whether that is what is asked for.
 
-    It is not if it stands under headings that are only near, is what the document is about, or if the document has not
+    It is not if it is under headings that are only near, is what the document is about, or if the document has not
     all the words of the question that tell which document is meant.
     """
     own = _of_first_document(passages)

@@ -14,10 +14,10 @@ _NAMED = re.compile(rf"([^:|]{{1,{_LONGEST_NAME}}}): (\S.*)")
 
 @dataclass
 class BarredRows:
-    """Reads rows of cells. A cell names its column itself, or stands below its name."""
+    """Reads rows of cells. A cell names its column itself, or is below its name."""
 
     names: tuple[str, ...] = ()
-    under: dict[tuple[str, int], str] = field(default_factory=dict)  # names below names, by their place behind these
+    under: dict[tuple[str, int], str] = field(default_factory=dict)  # names below names, by their place after these
     caption: str = ""
     rows: int = 0
 
@@ -78,7 +78,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _places(texts: Sequence[str]) -> list[tuple[str, int]]:
-    """For each cell the name that it or the nearest before it has, and how many cells it stands behind that."""
+    """For each cell the name that it or the nearest before it has, and how many cells it is after that."""
     places: list[tuple[str, int]] = []
     for text in texts:
         named = _NAMED.fullmatch(text)

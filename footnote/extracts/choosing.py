@@ -11,8 +11,8 @@ from footnote.extracts.about import is_meant, of_section, summary
 from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
-from footnote.extracts.fit import Sought, fit
-from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
+from footnote.extracts.fit import Criteria, fit
+from footnote.extracts.question import SUPERLATIVE, QuestionIntent, meaning, understood
 from footnote.extracts.synonyms import synonyms_of
 from footnote.extracts.wording import Kind
 from footnote.text.sentences import stems
@@ -21,12 +21,12 @@ _NONE = frozenset[str]()
 NOTHING_RELATED: Mapping[str, float] = {}
 MOST = 3
 FEWEST_WORDS = 3
-SHORT_TERM = 2  # words: what a longer one means may be said in other words
+SHORT_TERM = 2  # words; the definition of a longer term may use other words
 WORTH_ADDING = 0.55  # of the best score
-UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
-HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
+UNHELD = 0.1  # score of an extract without a word of the question: it may answer in other words
+HALF = 0.5  # of the question's words in the best extract: one with fewer may be about something else
 INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
-ALIKE = 0.7  # of its words that stand in one chosen before it
+ALIKE = 0.7  # of its words that are in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
 _LEANING = {
@@ -100,26 +100,26 @@ def choose(question: str, passages: Sequence[Passage], related: Mapping[str, flo
 
     `related`: of texts in another language than the question, how related they are to it.
     """
-    asked = understood(question)
-    if asked.section and passages:
-        return Chosen(*of_section(passages, asked.section, asked.words))
-    if asked.kind == "about" and passages:
+    intent = understood(question)
+    if intent.section and passages:
+        return Chosen(*of_section(passages, intent.section, intent.words))
+    if intent.kind == "about" and passages:
         found = summary(passages)
-        return Chosen(found, any(each.form == "sentence" for each in found) and is_meant(passages, asked.words))
-    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS and _says_something(asked, each)]
-    if not asked.words or not found:
+        return Chosen(found, any(each.form == "sentence" for each in found) and is_meant(passages, intent.words))
+    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS and _says_something(intent, each)]
+    if not intent.words or not found:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
-    short = short_forms([each.text for each in passages], asked.words)
-    like = synonyms_of(asked.words)
-    ranked = sorted(_rated(Sought(asked, small, short, like), found, related), key=lambda rated: -rated.score)
-    best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
+    short = short_forms([each.text for each in passages], intent.words)
+    like = synonyms_of(intent.words)
+    ranked = sorted(_rated(Criteria(intent, small, short, like), found, related), key=lambda rated: -rated.score)
+    best = _unlike(ranked if intent.kind in _LEANING else _first_passage_first(ranked))
     chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
     of = {each.marker: each for each in passages}
-    fitting = [each for each in chosen if _is_sure(asked, each) and not misses(question, of[each.extract.marker])]
-    shown = fitting if fitting and asked.kind in _LEANING else chosen
+    fitting = [each for each in chosen if _is_sure(intent, each) and not misses(question, of[each.extract.marker])]
+    shown = fitting if fitting and intent.kind in _LEANING else chosen
     led = [_led(each.extract, of[each.extract.marker].text) for each in shown]
-    if asked.kind == "howto":
+    if intent.kind == "howto":
         led = [_with_command(each, of[each.marker].text) for each in led]
     return Chosen(led, bool(fitting))
 
@@ -131,9 +131,9 @@ def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
     return [*([first] if first else ()), *(each for each in ranked if each is not first)]
 
 
-def _says_something(asked: Asked, extract: Extract) -> bool:
+def _says_something(intent: QuestionIntent, extract: Extract) -> bool:
     """Not what lists where else something stands: its dates and names are those of other documents."""
-    return not _ELSEWHERE.search(extract.text) or not asked.words.isdisjoint(_LISTED)
+    return not _ELSEWHERE.search(extract.text) or not intent.words.isdisjoint(_LISTED)
 
 
 def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -147,23 +147,23 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
     return chosen
 
 
-def _is_sure(asked: Asked, rated: _Rated) -> bool:
+def _is_sure(intent: QuestionIntent, rated: _Rated) -> bool:
     """Whether it certainly holds what is asked for, as far as its words tell, or across languages its meaning."""
-    least = _LEAST_TOLD.get(asked.kind, 0.0) * (1.0 if asked.is_english else INFLECTED)
-    enough = asked.is_statement or rated.told >= least
+    least = _LEAST_TOLD.get(intent.kind, 0.0) * (1.0 if intent.is_english else INFLECTED)
+    enough = intent.is_statement or rated.told >= least
     if rated.related is not None:
         enough = enough or rated.related >= (
-            SURELY_RELATED if _LEANING.get(asked.kind, 0.0) > HALF else CLEARLY_RELATED
+            SURELY_RELATED if _LEANING.get(intent.kind, 0.0) > HALF else CLEARLY_RELATED
         )
-    enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
-    return rated.held > 0 and rated.fit >= _least(asked) and enough
+    enough = enough and (not intent.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
+    return rated.held > 0 and rated.fit >= _least(intent) and enough
 
 
-def _least(asked: Asked) -> float:
+def _least(intent: QuestionIntent) -> float:
     """How well an extract must fit, so that it may count as an answer."""
-    if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
+    if intent.kind == "definition" and len(intent.words) <= SHORT_TERM:
         return 0.5
-    return _LEAST.get(asked.kind, 0.0)
+    return _LEAST.get(intent.kind, 0.0)
 
 
 def _led(extract: Extract, text: str) -> Extract:
@@ -178,7 +178,7 @@ _COMMAND_BEHIND = re.compile(r"\s*(?:[^\n:]{0,160}:)?\s*\n\s*(?:```[^`]{1,1000}\
 
 
 def _with_command(extract: Extract, text: str) -> Extract:
-    """With the command that is shown behind it, and what leads to that."""
+    """With the command that is shown after it, and what leads to that."""
     behind = _COMMAND_BEHIND.match(text, extract.end)
     if behind is None or behind.end() - extract.start > LONGEST:
         return extract
@@ -190,40 +190,40 @@ def _alike(one: Extract, other: Extract) -> bool:
     return overlaps or len(one.words & other.words) >= ALIKE * len(one.words)
 
 
-def _rated(sought: Sought, found: Sequence[Extract], related: Mapping[str, float]) -> list[_Rated]:
+def _rated(criteria: Criteria, found: Sequence[Extract], related: Mapping[str, float]) -> list[_Rated]:
     """Extracts with their scores: all that may be within WORTH_ADDING of the best, whose fit alone is looked at.
 
     The share of the question's words that it holds, weighted by their rarity among all extracts (idf), more than in
     proportion, because two halves answer nothing; times its fit and its shape. Less for a long text, and for a passage
     that retrieval ranked lower.
     """
-    asked = sought.asked
-    framed = _framed(asked, found)
+    intent = criteria.intent
+    framed = _framed(intent, found)
     own = [each.words | _signing(each.text) | framed.get(each.marker, _NONE) for each in found]
-    words = [_spelled_words(each, sought) for each in own]
+    words = [_spelled_words(each, criteria) for each in own]
     frequency = Counter(word for each in words for word in each)
-    weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
-    whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
-    common = sum(weight[word] for word in asked.common)
+    weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in intent.words}
+    whole, leaning = sum(weight.values()), _LEANING.get(intent.kind, 0.0)
+    common = sum(weight[word] for word in intent.common)
     ranks = 6 if leaning else 0.6  # where any sentence may answer, the rank of its passage tells more
     fitting = []  # as if all fitted
     for each, has in zip(found, words, strict=True):
-        reach = {word: weight[word] * _reach(each, has, word) for word in asked.words}
+        reach = {word: weight[word] * _reach(each, has, word) for word in intent.words}
         held = sum(reach.values()) / whole
-        told = sum(reach[word] for word in asked.common) / common if common else 1.0
-        told = 0.0 if asked.common and asked.common.isdisjoint(has) else told
+        told = sum(reach[word] for word in intent.common) / common if common else 1.0
+        told = 0.0 if intent.common and intent.common.isdisjoint(has) else told
         meant = related.get(each.text)
         held = held if meant is None else max(held, min(1.0, meant / WHOLLY_RELATED))
         damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
         fitting.append(
-            _Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0, told, meant)
+            _Rated(each, math.pow(UNHELD + held, 1.5) * _shape(intent, each) / damped, held, 1.0, told, meant)
         )
     rated: list[_Rated] = []
     best = 0.0
     for one in sorted(fitting, key=lambda other: -other.score):
         if one.score < WORTH_ADDING * best:
             break
-        fits = fit(sought, one.extract.text)
+        fits = fit(criteria, one.extract.text)
         rated.append(replace(one, score=one.score * (1 - leaning + leaning * fits), fit=fits))
         best = max(best, rated[-1].score)
     return rated
@@ -237,11 +237,11 @@ _SHAPES: dict[Form, tuple[float, tuple[Kind, ...], float]] = {
 }
 
 
-def _shape(asked: Asked, extract: Extract) -> float:
-    if extract.form == "list" and asked.words <= extract.words:
+def _shape(intent: QuestionIntent, extract: Extract) -> float:
+    if extract.form == "list" and intent.words <= extract.words:
         return 1.0  # what leads in says all that is asked
     worth, kinds, otherwise = _SHAPES.get(extract.form, (1.0, (), 1.0))
-    return worth if asked.kind in kinds else otherwise
+    return worth if intent.kind in kinds else otherwise
 
 
 _SIGNED = frozenset(stems("signed signature"))
@@ -252,20 +252,20 @@ def _signing(text: str) -> frozenset[str]:
     return _SIGNED if "/s/" in text else frozenset()
 
 
-def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:
+def _spelled_words(words: frozenset[str], criteria: Criteria) -> frozenset[str]:
     """With what short forms stand for, short forms of what is spelled out, and the question's words for the same."""
-    for short, spelled in sought.short.items():
+    for short, spelled in criteria.short.items():
         if short in words or spelled <= words:
             words = words | spelled | {short}
-    return words.union(word for word, others in sought.like.items() if not words.isdisjoint(others))
+    return words.union(word for word, others in criteria.like.items() if not words.isdisjoint(others))
 
 
-def _framed(asked: Asked, found: Sequence[Extract]) -> dict[int, frozenset[str]]:
+def _framed(intent: QuestionIntent, found: Sequence[Extract]) -> dict[int, frozenset[str]]:
     """By passages, those of the question's words that say where its term belongs: `a package in Cargo`.
 
     If the passage has them, the definition itself need not.
     """
-    frame = asked.words - meaning(asked.subject) if asked.kind == "definition" else _NONE
+    frame = intent.words - meaning(intent.subject) if intent.kind == "definition" else _NONE
     held: dict[int, frozenset[str]] = {}
     for each in found if frame else ():
         held[each.marker] = held.get(each.marker, _NONE) | (frame & (each.words | each.title))

@@ -2,13 +2,13 @@
 
 A question about another company or year than the documents' finds passages that fit it in all other words. What it
 names is read by plain rules (`question_names`) and looked for in what was found (`evidence`). In doubt a name counts as
-held: a word is looked for in other forms, spelled apart or together, as an acronym or behind one.
+held: a word is looked for in other forms, spelled apart or together, as an acronym or after one.
 """
 
 from collections.abc import Sequence
 
 from footnote.extracts import Passage
-from footnote.extracts.evidence import HeldText
+from footnote.extracts.evidence import EvidenceText
 from footnote.extracts.question_names import Named, named
 
 NEAR = 1  # years
@@ -23,7 +23,7 @@ def unmet(question: str, evidence: Sequence[str]) -> list[str]:
     """
     if not any(evidence):
         return []
-    held, names = HeldText(evidence), list(dict.fromkeys(named(question)))
+    held, names = EvidenceText(evidence), list(dict.fromkeys(named(question)))
     near = _years_near(names, held)
     return list(dict.fromkeys(each.text for each in names if not _is_held(each, held, near)))
 
@@ -34,7 +34,7 @@ def misses(question: str, passage: Passage) -> bool:
     Of a name of several words, one of them is enough: "Knative" for "Knative Serving".
     """
     evidence = f"{passage.title}\n{passage.before[-BEFORE:]}\n{passage.text}"
-    held, names = HeldText([evidence]), named(question)
+    held, names = EvidenceText([evidence]), named(question)
     near = _years_near(names, held)
     lower = evidence.lower()
     return any(not _is_held(one, held, near) and not _has_part(one, lower) for one in names)
@@ -44,13 +44,13 @@ def _has_part(one: Named, text: str) -> bool:
     return one.kind == "name" and any(len(part) > 3 and part.lower() in text for part in one.parts)
 
 
-def _years_near(names: Sequence[Named], evidence: HeldText) -> frozenset[int]:
+def _years_near(names: Sequence[Named], evidence: EvidenceText) -> frozenset[int]:
     """The years of the question that are held, and their neighbours: of a stretch of years, not all are written."""
     held = {int(each.parts[0]) for each in names if each.kind == "year"} & evidence.years
     return frozenset(year + step for year in held for step in range(-NEAR, NEAR + 1))
 
 
-def _is_held(one: Named, evidence: HeldText, years: frozenset[int]) -> bool:
+def _is_held(one: Named, evidence: EvidenceText, years: frozenset[int]) -> bool:
     if one.kind == "year":
         return int(one.parts[0]) in years
     if one.kind == "quarter":

@@ -34,7 +34,7 @@ class Extract:
     """`text` is `passage.text[start:end]`.
 
     `words` are its stems, of a list those of its lead-in; `around` those of the sentence and the heading before it, or
-    of the list's items; `title` those of the passage's title. `label` is the heading that it stands under. A line is a
+    of the list's items; `title` those of the passage's title. `label` is the heading that it is under. A line is a
     title, an item or the like; an entry is a line with what is said under it. `lead` is where the sentence before it
     begins.
     """
@@ -106,7 +106,7 @@ class _Cutting:
         return _ANNOUNCES.search(self.text, *self.places[number]) is not None
 
     def _before(self, number: int, many: int) -> frozenset[str]:
-        """The words of the places before one; of the first, those that end what stands before the passage."""
+        """The words of the places before one; of the first, those that end what is before the passage."""
         known = _NOTHING.union(*self.known[max(0, number - many) : number])
         return known if number >= many else known | meaning(self.passage.before[-BEFORE:])
 

@@ -31,7 +31,7 @@ def _date(match: re.Match[str]) -> Value | None:
     part = match.groupdict()
     month, day, year = part["month"] or "0", int(part["day"] or 0) if "day" in part else 0, int(part["year"] or 0)
     number = int(month) if month.isdecimal() else MONTHS[month.lower()]
-    if number > 12 >= day > 0:  # 25/12 beside 12/25
+    if number > 12 >= day > 0:  # 25/12, not 12/25
         number, day = day, number
     if number > 12 or day > 31:
         return None

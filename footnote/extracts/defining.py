@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from footnote.extracts.question import Asked, meaning
+from footnote.extracts.question import QuestionIntent, meaning
 
 LONGEST_TERM = 8  # words
 NEAR = 150  # characters between a short form and its words
@@ -20,7 +20,7 @@ _NOT_DONE = (
     r"(?!used|called|termed|defined|known|named|made|composed|designed|intended|meant|based|formed|related)[a-z]+ed\b)"
     r"(?!\s(?:(?:much|far|even|no|not)\s)?(?:more|less|[a-z]{2,}er)\b[^.;]{0,60}\bthan\b)"  # nor does a comparison
 )
-# What something does: a verb in the third person behind it.
+# What something does: a verb in the third person after it.
 _DOES = (
     r"\s(?:(?:[a-z]+ly|also)\s)?"
     r"(?:(?:can|will)\s[a-z]{3,}|(?!is\b|was\b|has\b|does\b|this\b)[a-z]{2,}[a-rt-z]s)\s"
@@ -42,10 +42,10 @@ _STANDS_FOR = (
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def defines(asked: Asked, text: str) -> float:
+def defines(intent: QuestionIntent, text: str) -> float:
     """0 to 1: "A term is ...", "called a *term*", or a line with the term above what is said of it."""
-    found = (worth for worth, pattern in _defining(asked.subject, doing=asked.is_doing) if pattern.search(text))
-    return max(found, default=_heads(asked, text))
+    found = (worth for worth, pattern in _defining(intent.subject, doing=intent.is_doing) if pattern.search(text))
+    return max(found, default=_heads(intent, text))
 
 
 @lru_cache(maxsize=64)
@@ -73,13 +73,13 @@ def _inflected(word: str) -> str:
     return re.sub(r"(?<=\w{3})(?:es|s)\Z", "", word) + r"(?:e?s)?"
 
 
-def _heads(asked: Asked, text: str) -> float:
+def _heads(intent: QuestionIntent, text: str) -> float:
     """Whether the first line is the term, as in a glossary or a list of options."""
     line, _, rest = text.partition("\n")
     named = meaning(line[:100])
-    if not rest.strip() or not named or len(named) > 4 or not named <= asked.words:
+    if not rest.strip() or not named or len(named) > 4 or not named <= intent.words:
         return 0.0
-    return 0.9 if meaning(asked.subject) & asked.words <= named or "-" in line else 0.0
+    return 0.9 if meaning(intent.subject) & intent.words <= named or "-" in line else 0.0
 
 
 def spells_out(short: str, text: str) -> float:
@@ -129,7 +129,7 @@ def _spelled(short: str, before: str) -> str:
 
 
 def _in_brackets(short: str, before: str, behind: str) -> float:
-    """Whether the one stands in brackets behind the other; less if the letters do not agree."""
+    """Whether the one is in brackets after the other; less if the letters do not agree."""
     if opened := re.search(r"[(\[][^()\[\]\n]{0,30}\Z", before):
         return 1.0 if _ends_in(short, before[: opened.start()]) else 0.2
     if inside := re.match(r"[\"”’']?\s?\(([^()]{5,120})\)", behind):

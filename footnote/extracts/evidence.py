@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
 
 
-class HeldText:
+class EvidenceText:
     """Everything that was found, read once for all names that are looked for."""
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -107,7 +107,7 @@ class HeldText:
         return self._is_only_one(whole)
 
     def _is_only_one(self, whole: str) -> bool:
-        """Whether letters with a number at their end stand there without any number: YAP for YAP1."""
+        """Whether letters with a number at their end are there without any number: YAP for YAP1."""
         base = whole.rstrip("0123456789")
         if len(base) < 3 or base == whole or not base.isalpha():
             return False

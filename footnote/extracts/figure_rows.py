@@ -1,4 +1,4 @@
-"""Rows that are lines of text with figures behind a label, as PDFs have them, and the heads above them."""
+"""Rows that are lines of text with figures after a label, as PDFs have them, and the heads above them."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class FigureRows:
     above: list[str] = field(default_factory=list)  # lines since the last row
     head: str = ""
     periods: tuple[str, ...] = ()
-    tail: str = ""  # of the head, behind its periods
+    tail: str = ""  # of the head, after its periods
     section: str = ""
     caption: str = ""
     unit: UnitLine = field(default_factory=UnitLine)
@@ -234,7 +234,7 @@ def ends_in_figure(line: str) -> bool:
 
 
 def _is_head(words: str, figures: Sequence[tuple[int, int]]) -> bool:
-    """Whether a line is the years or dates of columns, perhaps behind the name of the table."""
+    """Whether a line is the years or dates of columns, perhaps after the name of the table."""
     periods = PERIOD.findall(words) if _MAY_HAVE_PERIOD.search(words) else []
     if not periods:
         return False

@@ -7,14 +7,14 @@ from functools import lru_cache
 
 from footnote.extracts.calendar import years
 from footnote.extracts.defining import defines, spells_out
-from footnote.extracts.question import MODAL, Asked
+from footnote.extracts.question import MODAL, QuestionIntent
 from footnote.extracts.synonyms import counted_with
 from footnote.extracts.units import Value
 from footnote.extracts.values import values
 from footnote.extracts.wording import Kind, Measure
 from footnote.text.sentences import stems
 
-OTHERWISE = 0.4  # what a text is worth that is of another year, or a number of other things
+OTHERWISE = 0.4  # factor for a text about another year, or a number of other things
 BEFORE, BEHIND = 40, 60  # characters of a number, in which what is counted is named
 FAR = 80  # characters from a word of the question, at which a value counts half
 
@@ -64,34 +64,34 @@ _WORTH: dict[Measure | None, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Sought:
+class Criteria:
     """What is asked for; the words that the passages write in small letters, which are no names; short forms.
 
     `like`: for words of the question those that say the same.
     """
 
-    asked: Asked
+    intent: QuestionIntent
     small: frozenset[str]
     short: Mapping[str, frozenset[str]]
     like: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def fit(sought: Sought, text: str) -> float:
+def fit(criteria: Criteria, text: str) -> float:
     """0 to 1: how well the text holds what is asked for; 1 where any sentence may answer."""
-    check = _CHECKS.get(sought.asked.kind)
-    return (check(sought, text) if check else 1.0) * (OTHERWISE if is_of_other_years(sought.asked, text) else 1.0)
+    check = _CHECKS.get(criteria.intent.kind)
+    return (check(criteria, text) if check else 1.0) * (OTHERWISE if is_of_other_years(criteria.intent, text) else 1.0)
 
 
-def is_of_other_years(asked: Asked, text: str) -> bool:
+def is_of_other_years(intent: QuestionIntent, text: str) -> bool:
     """Whether it names years, and none of those that the question names."""
-    named = {year for _, _, year in years(text)} if asked.years else set[int]()
-    return bool(named) and named.isdisjoint(asked.years)
+    named = {year for _, _, year in years(text)} if intent.years else set[int]()
+    return bool(named) and named.isdisjoint(intent.years)
 
 
-def _date(sought: Sought, text: str) -> float:
+def _date(criteria: Criteria, text: str) -> float:
     """A date, quarter or year that the question does not have; of a rule, a condition."""
-    found = (_near(sought, text, value) for value in _new_values(sought, text) if value.kind in _DATES)
-    is_time = _DAY.search(text) or (sought.asked.is_rule and _CONDITION.search(text))
+    found = (_near(criteria, text, value) for value in _new_values(criteria, text) if value.kind in _DATES)
+    is_time = _DAY.search(text) or (criteria.intent.is_rule and _CONDITION.search(text))
     return max(found, default=0.6 if is_time else 0.0)
 
 
@@ -116,30 +116,30 @@ _DAY = re.compile(
 )
 
 
-def _number(sought: Sought, text: str) -> float:
-    worth = _WORTH[sought.asked.measure]
+def _number(criteria: Criteria, text: str) -> float:
+    worth = _WORTH[criteria.intent.measure]
     found = (
-        worth.get(value.kind, 0.1) * _near(sought, text, value) * _counts(sought, text, value)
-        for value in _new_values(sought, text)
+        worth.get(value.kind, 0.1) * _near(criteria, text, value) * _counts(criteria, text, value)
+        for value in _new_values(criteria, text)
     )
     return max(found, default=0.0)
 
 
-def _counts(sought: Sought, text: str, value: Value) -> float:
+def _counts(criteria: Criteria, text: str, value: Value) -> float:
     """Less for a number of other things than those that are to be counted."""
-    if not sought.asked.counted:
+    if not criteria.intent.counted:
         return 1.0
-    beside = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
-    return OTHERWISE if counted_with(sought.asked.counted).isdisjoint(beside) else 1.0
+    around = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
+    return OTHERWISE if counted_with(criteria.intent.counted).isdisjoint(around) else 1.0
 
 
 # Behind which a number is part of a name: "aboard Flight 302". A sentence may begin with "About".
 _LABEL = re.compile(r"[\w,;:)] [A-ZÀ-Þ][\w-]+[ \u00a0\n]\Z")
 
 
-def _new_values(sought: Sought, text: str) -> list[Value]:
-    found = [value for value in _values(text) if text[value.start : value.end].lower() not in sought.asked.words]
-    if sought.asked.measure != "count":
+def _new_values(criteria: Criteria, text: str) -> list[Value]:
+    found = [value for value in _values(text) if text[value.start : value.end].lower() not in criteria.intent.words]
+    if criteria.intent.measure != "count":
         return found
     return [
         each for each in found if each.kind != "number" or not _LABEL.search(text, max(0, each.start - 40), each.start)
@@ -151,77 +151,77 @@ def _values(text: str) -> tuple[Value, ...]:
     return tuple(values(text))
 
 
-def _near(sought: Sought, text: str, value: Value) -> float:
-    """1 beside a word of the question, a half far away from all."""
+def _near(criteria: Criteria, text: str, value: Value) -> float:
+    """1 next to a word of the question, a half far away from all."""
     low = max(0, value.start - FAR)
     gaps = [
         max(value.start - low - token.end(), token.start() - (value.end - low), 0)
         for token in _TOKEN.finditer(text[low : value.end + FAR])
-        if not sought.asked.words.isdisjoint(stems(token[0]))
+        if not criteria.intent.words.isdisjoint(stems(token[0]))
     ]
     return 1 - 0.5 * min([*gaps, FAR]) / FAR
 
 
-def _person(sought: Sought, text: str) -> float:
-    """A name that the question does not have; more beside a role, or among other names. Of a rule, whom it binds."""
+def _person(criteria: Criteria, text: str) -> float:
+    """A name that the question does not have; more next to a role, or among other names. Of a rule, whom it binds."""
     best, named = 0.0, 0
     for match in _NAME.finditer(text):
-        if _is_person(sought, text, match):
+        if _is_person(criteria, text, match):
             named += match.end() - match.start()
-            beside = text[max(0, match.start() - 40) : match.end() + 40]
-            best = max(best, 1.0 if _ROLE.search(beside) else 0.7 if _says(sought, text, match) else OTHERWISE)
-    is_role = _AGENT.search(text) or (sought.asked.is_rule and _BOUND.search(text))
+            around = text[max(0, match.start() - 40) : match.end() + 40]
+            best = max(best, 1.0 if _ROLE.search(around) else 0.7 if _says(criteria, text, match) else OTHERWISE)
+    is_role = _AGENT.search(text) or (criteria.intent.is_rule and _BOUND.search(text))
     return 1.0 if 2 * named > len(text) else max(best, 0.6 if is_role else 0.0)
 
 
-def _is_person(sought: Sought, text: str, match: re.Match[str]) -> bool:
-    """Whether a name may be a person's, and is not in the question; what an article stands before is none."""
-    if _NO_PERSON.search(match[0]) or _is_known(sought, match[0]):
+def _is_person(criteria: Criteria, text: str, match: re.Match[str]) -> bool:
+    """Whether a name may be a person's, and is not in the question; what an article is before is none."""
+    if _NO_PERSON.search(match[0]) or _is_known(criteria, match[0]):
         return False
     return not _ARTICLE.search(text, max(0, match.start() - 6), match.start())
 
 
-def _says(sought: Sought, text: str, match: re.Match[str]) -> bool:
+def _says(criteria: Criteria, text: str, match: re.Match[str]) -> bool:
     """Whether a word of the question that names nothing is near, if it has one."""
-    common = sought.asked.common.union(*(sought.like.get(word, ()) for word in sought.asked.common))
-    beside = text[max(0, match.start() - FAR) : match.end() + FAR]
-    return not common or not common.isdisjoint(stems(beside))
+    common = criteria.intent.common.union(*(criteria.like.get(word, ()) for word in criteria.intent.common))
+    around = text[max(0, match.start() - FAR) : match.end() + FAR]
+    return not common or not common.isdisjoint(stems(around))
 
 
-def _is_known(sought: Sought, name: str) -> bool:
+def _is_known(criteria: Criteria, name: str) -> bool:
     """Whether it is named in the question, or made of words that are no names."""
     parts = [part.lower() for part in _TOKEN.findall(name) if len(part) > 2]
-    return not parts or not sought.small.isdisjoint(parts) or not sought.asked.words.isdisjoint(stems(name))
+    return not parts or not criteria.small.isdisjoint(parts) or not criteria.intent.words.isdisjoint(stems(name))
 
 
-# A line to type: behind a prompt, in a fenced block, or with an option.
+# A line to type: after a prompt, in a fenced block, or with an option.
 _COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}--?[a-z])")
 
 
-def _steps(_sought: Sought, text: str) -> float:
+def _steps(_criteria: Criteria, text: str) -> float:
     """Commands, options and words that say what to do."""
     if _COMMAND.search(text):
         return 1.0
     return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))
 
 
-def _series(_sought: Sought, text: str) -> float:
+def _series(_criteria: Criteria, text: str) -> float:
     return min(1.0, len(_SERIES.findall(text)) / 3 + text.count("\n") / 4)
 
 
-def _place(_sought: Sought, text: str) -> float:
+def _place(_criteria: Criteria, text: str) -> float:
     return 1.0 if _PLACE.search(text) else 0.0
 
 
-def _definition(sought: Sought, text: str) -> float:
-    return defines(sought.asked, text)
+def _definition(criteria: Criteria, text: str) -> float:
+    return defines(criteria.intent, text)
 
 
-def _expansion(sought: Sought, text: str) -> float:
-    return spells_out(sought.asked.subject, text)
+def _expansion(criteria: Criteria, text: str) -> float:
+    return spells_out(criteria.intent.subject, text)
 
 
-_CHECKS: dict[Kind, Callable[[Sought, str], float]] = {
+_CHECKS: dict[Kind, Callable[[Criteria, str], float]] = {
     "when": _date,
     "who": _person,
     "value": _number,

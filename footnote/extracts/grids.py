@@ -1,6 +1,6 @@
 """Rows of tables in a text: lines that end in figures, as PDFs have them, and lines whose cells bars divide.
 
-A row knows what stands above it: the years or names of its columns, the section of the table, the lines that introduce
+A row knows what is above it: the years or names of its columns, the section of the table, the lines that introduce
 it, the unit of its figures. All of it is read from the text when a question is asked; nothing stored changes.
 """
 

@@ -22,7 +22,7 @@ _BY = (
     r" )?"
 )
 _EN_VERB = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must)"
-# Words behind `and` that begin a question. In English and French the same words also begin other clauses.
+# Words after `and` that begin a question. In English and French the same words also begin other clauses.
 _OWN = (
     rf"(?:{_BY}(?:who|what|when|where|why|how)(?: \w+)? {_EN_VERB}|{_BY}(?:which|what|whose)(?: \w+){{1,3}} {_EN_VERB}"
     r"|(?:by|for|to|from|with) (?:whom|what|which)|how (?:much|many)|who (?!(?:i|we|you|they|he|she|it)\b)\w+"
@@ -139,7 +139,7 @@ def _asked(text: str) -> list[str]:
 
 
 def _pieces(sentence: str) -> list[str]:
-    """A sentence at each `and` behind which another question begins."""
+    """A sentence at each `and` after which another question begins."""
     if not _BEGINS_ASKED.match(sentence):
         return [sentence]
     pieces = _JOINT.split(sentence)

@@ -11,7 +11,7 @@ from footnote.text import folded
 from footnote.text.languages import detected
 from footnote.text.sentences import stems, words
 
-LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
+LOOKED_AT = 400  # characters: the beginning of a question shows its kind
 
 _POSSESSIVE = re.compile(r"['’]s\b|(?<=s)['’](?!\w)|\b[dlnDLN]['’](?=\w)")
 _ASKING = (
@@ -65,7 +65,7 @@ SUPERLATIVE = re.compile(
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionIntent:
     """What a question asks for. `words` are the stems that carry its meaning, `subject` what is to be explained.
 
     `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
@@ -91,7 +91,7 @@ class Asked:
     section: AskedSection | None = None
 
 
-def understood(question: str) -> Asked:
+def understood(question: str) -> QuestionIntent:
     """The kind of thing that is asked for: that of the first pattern that fits, `fact` if none does."""
     question = _plain(question)
     asked, kind = question.lower(), _kind(question)
@@ -114,7 +114,7 @@ def understood(question: str) -> Asked:
     is_doing = kind == "definition" and _DOING.match(asked) is not None
     section = section_asked_for(asked) if kind == "about" else None
     claims = is_statement, is_superlative, is_english, is_doing, section
-    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, *claims)
+    return QuestionIntent(kind, telling, subject, measure, is_rule, common, counted, dated, *claims)
 
 
 def abbreviation(question: str) -> str:

@@ -31,7 +31,7 @@ _INITIALS = re.compile(r"\w(?:&\w)+")  # R&D, P&L
 
 @dataclass(frozen=True)
 class Named:
-    """What is named: as it stands in the question, and its words, without case and accents."""
+    """What is named: as it is in the question, and its words, without case and accents."""
 
     kind: Kind
     text: str
@@ -45,7 +45,7 @@ class _Word:
     end: int
     is_first: bool  # in its sentence
     is_possessive: bool
-    before: str  # what stands between the word before and this one
+    before: str  # what is between the word before and this one
 
     @cached_property
     def lower(self) -> str:
@@ -186,7 +186,7 @@ def _stands_alone(words: Sequence[_Word], place: int) -> bool:
 
 
 def _is_defined(text: str, word: _Word) -> bool:
-    """Whether the question itself gives it for another name: in brackets behind that, or by a definition."""
+    """Whether the question itself gives it for another name: in brackets after that, or by a definition."""
     if word.before.endswith("(") and text[word.end : word.end + 1] == ")":
         return True
     quoted = re.escape(word.text)

@@ -10,7 +10,7 @@ from footnote.extracts.tables import RowAnswer
 
 CHUNKS = 2  # of each statement
 ALMOST = 0.7  # of the likeliest passage's likeness
-SURE = 0.3  # the score of a row that says what is asked: the question says where it stands
+SURE = 0.3  # the score of a row that answers a question about a statement
 MOST = 1  # row of each line that something is computed from
 
 _ASKS = re.compile(
@@ -32,7 +32,7 @@ def passages_of(question: str, passages: Sequence[Passage]) -> list[Passage]:
 
 
 def rows(question: str, of_them: Sequence[Passage]) -> tuple[list[RowAnswer], bool]:
-    """The rows that it asks for, best first, and whether they say it: what is computed stands in none.
+    """The rows that it asks for, best first, and whether they say it: what is computed is in none.
 
     Of what is computed, the rows that it is computed from.
     """

@@ -14,7 +14,7 @@ LEAST_FIGURES = 5  # lines that end in a figure
 
 @dataclass(frozen=True)
 class FinancialStatement:
-    """`asked` is how questions call it, `titles` how documents do, `lines` what stands in it, `words` its words."""
+    """`asked` is how questions call it, `titles` how documents do, `lines` what is in it, `words` its words."""
 
     asked: re.Pattern[str]
     titles: re.Pattern[str]
@@ -142,7 +142,7 @@ _TERMS: tuple[tuple[str, Sequence[str]], ...] = (
 )
 TERMS = tuple((re.compile(asked, re.IGNORECASE), stated) for asked, stated in _TERMS)
 
-# What is computed from several lines stands in none.
+# What is computed from several lines is in none.
 _COMPUTED = re.compile(
     r"\b(?:ratio|margin|turnover|average|cycle|conversion|ebitda|roa|roe|days \w+ outstanding|year-over-year"
     r"|growth rate|cagr|calculated?|compute|divided|defined as)\b|%",
@@ -167,7 +167,7 @@ def likeness(statement: FinancialStatement, text: str, heading: str = "") -> flo
 
 
 def is_computed(question: str) -> bool:
-    """Whether it asks for what no line says."""
+    """Whether it asks for a computed value, which no line has."""
     return _COMPUTED.search(question) is not None
 
 

@@ -1,4 +1,4 @@
-"""A row of a table, with what stands above it, and kinds of lines of text."""
+"""A row of a table, with what is above it, and kinds of lines of text."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """The row at `text[start:end]` with what stands above it.
+    """The row at `text[start:end]` with what is above it.
 
     `head` is the lines that name the columns, `caption` those that introduce the table, `section` the label above this
     row and its neighbours, `periods` the years of the head: of these a cell without a name may be any. `is_rate`:
-    its figures are percentages, although the sign may stand in the first row of the section only. `barred`: bars divide
+    its figures are percentages, although the sign may be in the first row of the section only. `barred`: bars divide
     its cells, which then include the label.
     """
 

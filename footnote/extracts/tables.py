@@ -18,10 +18,10 @@ from footnote.extracts.values import dates, values
 from footnote.text.sentences import stems
 
 MOST_ROWS = 4
-OTHERWISE = 0.4  # what a row is worth that counts other things than those that are asked for
-_SURPLUS = 0.7  # what a word of a label costs that the question does not have
+OTHERWISE = 0.4  # factor for a row that counts other things than those that are asked for
+_SURPLUS = 0.7  # penalty for a word of a label that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
-ANSWERS = 0.45  # one that scores as much says the value that is asked for
+ANSWERS = 0.45  # a row with this score answers the question
 _SHORT_CAPTION = 6  # words
 _MOST_CELLS = 24  # of a row whose columns are not known
 WORTH_ADDING = 0.8  # of the best row's score
@@ -109,7 +109,7 @@ def _undated(question: str) -> str:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A row with the words of all that stands around it. `named` and `mentioned` are words of the question only."""
+    """A row with the words of all that is around it. `named` and `mentioned` are words of the question only."""
 
     row: TableRow
     passage: Passage
@@ -160,7 +160,7 @@ def _texts(row: TableRow) -> list[str]:
 
 
 def _named(question: str, passage: Passage) -> frozenset[str]:
-    """Words of the question that stand in the name of the passage's file, where words are often joined."""
+    """Words of the question that are in the name of the passage's file, where words are often joined."""
     file = passage.title.partition(" > ")[0].lower()
     parts, joined = set(re.split(r"[\W_]+", file)), re.sub(r"[\W_]+", "", file)
     words = re.findall(r"\w+", re.sub(r"['’]s\b", "", question.lower()))
@@ -222,7 +222,7 @@ class _Asked:
         return self.length == _length(period)
 
     def scored(self, candidate: _Candidate) -> _Scored:
-        """How much of the question a row holds, less for what it has besides, and for what does not fit."""
+        """How much of the question a row contains, less for other words in it and for what does not fit."""
         cells = _cells(self, candidate)
         if not 0 < len(cells) <= _MOST_CELLS or not (
             candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))
@@ -240,7 +240,7 @@ class _Asked:
         return _Scored(min(1.0, score / (1 + 0.01 * (candidate.passage.marker - 1))), candidate, cells)
 
     def _held(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
-        """The share of the question's weight that the row and what stands around it have."""
+        """The share of the question's weight that the row and what is around it have."""
         is_chosen = len(cells) < len(candidate.row.cells) or len(cells) == 1
         columns = _words(" ".join(cell.name for cell in cells)) if is_chosen else frozenset[str]()
         places = (

@@ -1,4 +1,4 @@
-"""Words and signs that stand beside numbers: currencies, scales, units, number words, months."""
+"""Words and signs next to numbers: currencies, scales, units, number words, months."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -75,7 +75,7 @@ _SCALES = _spelled(
     """
 )
 SCALES = {word: Decimal(10) ** int(power) for word, power in _SCALES.items()}
-# A scale behind a currency or joined to its figure; elsewhere these are units or names.
+# A scale after a currency or joined to its figure; elsewhere these are units or names.
 SHORT_SCALES = frozenset(("k", "K", "m", "M", "MM", "mm", "B", "T"))
 
 

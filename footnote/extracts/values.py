@@ -1,4 +1,4 @@
-"""Numbers, amounts, percentages, dates and durations in a text, with what stands beside them taken into account.
+"""Numbers, amounts, percentages, dates and durations in a text, with the words next to them taken into account.
 
 Linear in the length of the text: each pattern is bounded, or takes all it can without going back.
 """
@@ -39,8 +39,8 @@ class UnitLine:
 
 def values(text: str, context: str = "") -> list[Value]:
     """All values in the order of the text. A unit line in `context` (`in millions`) holds for numbers without scale."""
-    beside = _Beside(text, unit_line(context), _comma_is_decimal(text) or _comma_is_decimal(context))
-    found = in_order(in_order(dated(text), _words(beside)), _figures(beside))
+    around = _Surroundings(text, unit_line(context), _comma_is_decimal(text) or _comma_is_decimal(context))
+    found = in_order(in_order(dated(text), _words(around)), _figures(around))
     return _ranges(text, found)
 
 
@@ -112,7 +112,7 @@ _UNSCALED = re.compile(
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _Surroundings:
     """A text whose numbers are read, and what holds for all of them."""
 
     text: str
@@ -132,26 +132,26 @@ def of_another_kind(label: str) -> bool:
     return _UNSCALED.search(label) is not None
 
 
-def _figures(beside: _Beside) -> Iterator[Value]:
-    text, done = beside.text, 0
+def _figures(around: _Surroundings) -> Iterator[Value]:
+    text, done = around.text, 0
     for match in _FIGURE.finditer(text):
         start, end = match.span()
         if start < done:
             continue
         if text[end : end + 1] == " " and end - start <= 3 and (spaced := _SPACED.match(text, end)):
             end = spaced.end()
-        value = _figure(beside, start, end)
+        value = _figure(around, start, end)
         if value is not None:
             done = value.end
             yield value
 
 
-def _figure(beside: _Beside, start: int, end: int) -> Value | None:
+def _figure(around: _Surroundings, start: int, end: int) -> Value | None:
     """The value at a run of digits and separators; None in a name, a version or a telephone number."""
-    text = beside.text
+    text = around.text
     if _in_name(text, start, end):
         return None
-    read = _number(text[start:end].replace(" ", _THIN[0]), beside.comma_is_decimal)
+    read = _number(text[start:end].replace(" ", _THIN[0]), around.comma_is_decimal)
     if read is None:
         return None
     number, step, written = read
@@ -159,10 +159,10 @@ def _figure(beside: _Beside, start: int, end: int) -> Value | None:
         end = word.end()
     bare = Value(start, end, number, step=step)
     if text[start - 1 : start] == "(" and text[end : end + 1] == ")":
-        outside = _with_unit(beside, replace(bare, start=start - 1, end=end + 1))
+        outside = _with_unit(around, replace(bare, start=start - 1, end=end + 1))
         if written or outside.unit or _amid_figures(text, start - 1, end + 1):
             return replace(outside, number=-outside.number)
-    value = _with_unit(beside, bare)
+    value = _with_unit(around, bare)
     sign = _SIGN.search(text, max(0, value.start - 3), value.start)
     return replace(value, start=sign.start(), number=-value.number) if sign else value
 
@@ -211,9 +211,9 @@ def _decimal(whole: str, fraction: str) -> tuple[Decimal, Decimal]:
     return Decimal(f"{whole[:40]}.{fraction[:20] or '0'}"), Decimal(1).scaleb(-len(fraction[:20]))
 
 
-def _with_unit(beside: _Beside, value: Value) -> Value:
-    """With the currency before it and the scale and unit behind it, or those of the unit line."""
-    text, end = beside.text, value.end
+def _with_unit(around: _Surroundings, value: Value) -> Value:
+    """With the currency before it and the scale and unit after it, or those of the unit line."""
+    text, end = around.text, value.end
     symbol = _SYMBOL.search(text, max(0, value.start - 6), value.start)
     unit = CURRENCIES.get(symbol[0].strip().rstrip(".")) if symbol else None
     start = symbol.start() if symbol else value.start
@@ -224,8 +224,8 @@ def _with_unit(beside: _Beside, value: Value) -> Value:
     kind: Kind = unit.kind if unit else "ordinal" if _ORDINAL.match(text, end) else "number"
     if kind == "number" and scale is None and _YEAR.fullmatch(text, start, end):
         return replace(value, kind="year")
-    if scale is None and kind in ("number", "money") and beside.scaled_here(start):
-        scale, unit = beside.line.scale, unit or beside.line.unit
+    if scale is None and kind in ("number", "money") and around.scaled_here(start):
+        scale, unit = around.line.scale, unit or around.line.unit
         kind = unit.kind if unit else kind
     factor = (scale or _ONE) * (unit.factor if unit else _ONE)
     return Value(start, end, value.number * factor, unit.name if unit else None, kind, value.step * factor, factor)
@@ -266,7 +266,7 @@ _FIGURE_BEFORE, _FIGURE_BEHIND = re.compile(r"[\d)%—–$][ \t]{1,8}\$?\Z"), re
 
 
 def _amid_figures(text: str, start: int, end: int) -> bool:
-    """Whether parentheses stand in a row of figures: there they mean a negative number."""
+    """Whether parentheses are in a row of figures: there they mean a negative number."""
     return bool(_FIGURE_BEFORE.search(text, max(0, start - 10), start) or _FIGURE_BEHIND.match(text, end))
 
 
@@ -286,11 +286,11 @@ _WORDS = re.compile(
 )
 
 
-def _words(beside: _Beside) -> Iterator[Value]:
-    for match in _WORDS.finditer(beside.text):
+def _words(around: _Surroundings) -> Iterator[Value]:
+    for match in _WORDS.finditer(around.text):
         if match["first"].isupper() and len(match["first"]) < 5:  # DOS
             continue
-        yield _with_unit(replace(beside, line=UnitLine()), Value(*match.span(), Decimal(_spelled_out(match))))
+        yield _with_unit(replace(around, line=UnitLine()), Value(*match.span(), Decimal(_spelled_out(match))))
 
 
 def _spelled_out(match: re.Match[str]) -> int:
@@ -300,7 +300,7 @@ def _spelled_out(match: re.Match[str]) -> int:
     return number * 100 if match["hundred"] else number
 
 
-# Values beside each other
+# Values next to each other
 
 _BETWEEN = re.compile(r"\s?(?:[-–—]|to|bis|à|a)\s?")
 

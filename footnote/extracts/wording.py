@@ -42,7 +42,7 @@ FOREIGN_STOP = frozenset(stems(_FOREIGN))
 
 
 def _pattern(alternatives: str) -> re.Pattern[str]:
-    """One alternative a line; `^` stands for the beginning of the question, behind a preposition or not."""
+    """One alternative a line; `^` stands for the beginning of the question, after a preposition or not."""
     joined = "|".join(line.strip() for line in alternatives.strip().splitlines())
     return re.compile(joined.replace("^", _START))
 

@@ -1,7 +1,7 @@
-"""Filters: which documents a search, a question or a list is about.
+"""Filters: conditions on the documents of a search, a question or a list.
 
-The language is that of OpenAI's attribute filters, with `not`, `exists` and a document's own fields beside it;
-docs/retrieval.md says what a filter means. It is read here into a handful of terms, and written as SQL in `sql`.
+The language is that of OpenAI's attribute filters, plus `not`, `exists` and a document's own fields;
+docs/retrieval.md defines it. This module parses a filter into terms; `sql` writes them as SQL.
 """
 
 import re
@@ -108,7 +108,7 @@ class _Parser:
         for name in MEMBERS[kind] - given.keys():
             raise _wrong(f"{at}.{name}", f"is missing: {kind!r} needs it")
         for name in given.keys() - MEMBERS[kind]:
-            raise _wrong(at, f"has the member {clean(name)[:KEY_CHARACTERS]!r}, which {kind!r} does not take")
+            raise _wrong(at, f"has the member {clean(name)[:KEY_CHARACTERS]!r}, which {kind!r} does not accept")
         if kind == "not":
             return Not(self.filter(given["filter"], f"{at}.filter", depth + 1))
         if kind in ("and", "or"):
@@ -117,7 +117,7 @@ class _Parser:
             )
         self._conditions += 1
         if self._conditions > CONDITIONS:
-            raise _wrong(at, f"is one condition more than the {CONDITIONS} that are taken")
+            raise _wrong(at, f"exceeds the limit of {CONDITIONS} conditions")
         return _condition(kind, given["key"], given["value"], at)
 
     def _several(self, given: Any, at: str, depth: int) -> tuple[Filter, ...]:
@@ -145,7 +145,7 @@ def _condition(kind: str, key: Any, value: Any, at: str) -> Filter:
         case "gt" | "gte" | "lt" | "lte" if key != COLLECTION:
             bound = _scalar(key, value, at_value)
             if isinstance(bound, bool):
-                raise _wrong(at_value, "must be a number or a string: true and false have no order")
+                raise _wrong(at_value, "must be a number or a string: true and false cannot be ordered")
             return Ordered(key, kind, bound)
     raise _wrong(f"{at}.type", f"must be eq, ne, in, nin or exists for {COLLECTION}")
 
@@ -155,14 +155,16 @@ def _key(given: Any, at: str) -> str:
         raise _wrong(at, f"must be a string of 1 to {KEY_CHARACTERS} characters")
     own = {*TEXTS, *TIMES, COLLECTION}
     if given.startswith("$") and not given.startswith("$$") and given not in own:
-        raise _wrong(at, f"is none of a document's fields {', '.join(sorted(own))}; for a key of the metadata write $$")
+        raise _wrong(
+            at, f"is not one of a document's fields {', '.join(sorted(own))}; for a key of the metadata write $$"
+        )
     return clean(given)
 
 
 def _scalar(key: str, given: Any, at: str) -> Scalar:
     """The value, as it was cleaned when it was stored."""
     if key in TIMES and not (isinstance(given, str) and is_moment(given)):
-        raise _wrong(at, "must be a date or a time as RFC 3339 has it")
+        raise _wrong(at, "must be a date or an RFC 3339 time")
     if isinstance(given, str):
         if len(given) > VALUE_CHARACTERS:
             raise _wrong(at, f"must have at most {VALUE_CHARACTERS} characters")

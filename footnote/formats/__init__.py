@@ -1,16 +1,15 @@
-"""Document formats: one module per format; every module in the rooms below is one, unless its name begins with `_`.
+"""Document formats: each module in the packages below is one, unless its name begins with `_`.
 
 A format module defines
 
 - `MEDIA_TYPES`: media type -> file extensions, the usual one first;
-- `parse(path) -> Iterator[Block]`, which imports its heavy libraries inside, so that listing types costs
-  nothing;
-- for one whose pages can be shown, `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
-  takes an `Ocr`, too, which reads the pages that are pictures;
-- for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
-  `recognise_late` does the same where something else may stand before the beginning;
-- for one that is stored in a zip archive, `MEMBERS`: beginnings of member names that no other format has, in lower
-  case. If the archive declares a media type, as OpenDocument does, that one counts and `MEMBERS` may be empty;
+- `parse(path) -> Iterator[Block]`, which imports its heavy libraries itself, so that listing types is cheap;
+- if its pages can be shown: `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
+  also takes an `Ocr`, which reads scanned pages;
+- for a binary format, `recognise(head) -> str | None`: the media type if a file with this beginning has the format;
+  `recognise_late` does the same if other bytes may come first;
+- for a format that is stored in a zip archive, `MEMBERS`: beginnings of member names that no other format has, in lower
+  case. If the archive declares a media type, as OpenDocument does, it is used and `MEMBERS` may be empty;
 - for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.
 """
 
@@ -98,7 +97,7 @@ class ParsedPage:
 
     @property
     def outline(self) -> list[tuple[int, int, tuple[str, ...]]]:
-        """Start, end and headings of what stands under headings, neighbours under the same ones together."""
+        """Start, end and headings of what is under headings, neighbours under the same ones together."""
         found: list[tuple[int, int, tuple[str, ...]]] = []
         for each in self.sections:
             heading = tuple(clean(name) for name in each.heading)
@@ -192,7 +191,7 @@ def modules() -> tuple[ModuleType, ...]:
 
 
 def module_for(media_type: str) -> ModuleType:
-    """The module that reads a media type; `KeyError` if none does."""
+    """The module for a media type. Raises `KeyError` if there is none."""
     for module in modules():
         if media_type in module.MEDIA_TYPES:
             return module

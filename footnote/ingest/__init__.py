@@ -1,4 +1,4 @@
-"""The pipeline: chunk, embed, upsert; in order, each step safe to run twice.
+"""The ingestion pipeline: chunk, embed, upsert. Each step is safe to run twice.
 
 A step works outside any transaction under a renewed lease and ends in one fenced transaction that writes its
 output and moves the job's cursor. See `jobs` for the protocol.
@@ -16,9 +16,9 @@ from footnote import jobs
 from footnote.database.driver import PLANNED_ONCE
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
-from footnote.errors import Crashed, DatabaseAway, FootnoteError
+from footnote.errors import Crashed, DatabaseUnavailable, FootnoteError
 from footnote.ingest import chunk, embed, inputs, small_document, upsert
-from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing
 from footnote.ingest.inputs import Subject
 from footnote.ingest.joined_calls import JoinedCalls
 from footnote.jobs import Claim
@@ -68,7 +68,7 @@ async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = No
                 return
             try:
                 await run_job(rt, job_id, jobs.STEPS[0], message, calls)
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 pass  # the row stands as it was or was given back
             except Exception as error:
                 log.error("document left to another message", job_id=job_id, exc_info=error)
@@ -84,7 +84,7 @@ async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = No
 
 async def _send_again(rt: Runtime, job_ids: Sequence[str]) -> None:
     """Those of the jobs that no worker has begun, so that they do not wait until their message counts as lost."""
-    with suppress(DatabaseAway):
+    with suppress(DatabaseUnavailable):
         async with rt.transaction() as session:
             await jobs.unsend(session, job_ids)
 
@@ -94,7 +94,7 @@ async def _run(rt: Runtime, claim: Claim, subject: Subject | None = None, calls:
     with bound_contextvars(step=claim.step, **ids):  # every line that the step logs has them
         heartbeat = Heartbeat(rt.for_tenant(claim.tenant_id), claim)
         goes_on = await _guarded(heartbeat, _work(heartbeat, subject, calls))
-        log.info("step not done" if goes_on is None else "step done", step=heartbeat.claim.step)
+        log.info("step not completed" if goes_on is None else "step done", step=heartbeat.claim.step)
         return goes_on or False
 
 
@@ -141,7 +141,7 @@ async def _work(heartbeat: Heartbeat, subject: Subject | None, calls: JoinedCall
 
 
 async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written]]) -> Written | None:
-    """Writes how a step ended; tries again while Postgres is away, as long as the lease lasts. None if it is lost."""
+    """Records how a step ended; retries while Postgres is unavailable, until the lease ends. None if it is lost."""
     deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
     while True:
         try:
@@ -149,7 +149,7 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written
                 return await write(session)
         except LeaseLost:
             return None
-        except DatabaseAway:
+        except DatabaseUnavailable:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.5)
@@ -158,8 +158,8 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written
 async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> str:
     """Postpones the job after a temporary error, fails the document after a permanent one. Returns which."""
     known = error if isinstance(error, FootnoteError) else Crashed()
-    back_to = error.step if isinstance(error, OutputGone) else None
-    # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
+    back_to = error.step if isinstance(error, ArtifactsMissing) else None
+    # First, because only the holder of the job may continue: a step whose document is deleted can fail in any way.
     postponed = known.retryable and await jobs.postpone(session, claim, known, rt.settings, back_to)
     if not postponed:
         await jobs.fail(session, claim, known.code, known.message)

@@ -35,7 +35,7 @@ class Extracted:
     outline: list[Any] | None = None  # as `ParsedPage` has it
 
 
-class OutputGone(Unavailable):
+class ArtifactsMissing(Unavailable):
     """The output of an earlier step was removed: that step must run again."""
 
     def __init__(self, step: str, message: str) -> None:
@@ -67,11 +67,11 @@ async def add_part(session: AsyncSession, version: Version, number: int, key: st
 
 @asynccontextmanager
 async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]:
-    """Local copies of a version's parts, in order. Raises OutputGone."""
+    """Local copies of a version's parts, in order. Raises ArtifactsMissing."""
     async with rt.transaction() as session:
         parts = select(Artifact.key).where(Artifact.version_id == version.id).order_by(Artifact.number)
         keys = (await session.scalars(parts)).all()
-    gone = OutputGone("chunk", "The pages and chunks between the steps are gone from the store.")
+    gone = ArtifactsMissing("chunk", "The pages and chunks between the steps are gone from the store.")
     if not keys and version.pages != 0:  # not counted yet, if the worker died before anything was stored
         raise gone
     async with AsyncExitStack() as copies:

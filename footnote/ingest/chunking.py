@@ -50,7 +50,7 @@ class TextChunk:
     columns: str = ""  # headers of the tables whose rows it holds, where they are not in the text
 
     def context(self, title: str) -> str:
-        """What the chunk is indexed with besides its text: where it is in its document, and what its columns are."""
+        """What is indexed in addition to the text: the position in the document, and the names of columns."""
         headings = " > ".join(dict.fromkeys(name for name in (title, *self.heading) if name))
         return "\n".join(filter(None, (headings, self.columns)))
 
@@ -124,7 +124,7 @@ def split(
 
 
 def embedding_text(title: str, chunk: TextChunk) -> str:
-    """What is embedded for a chunk."""
+    """The text that is embedded for a chunk."""
     return embedded_text(chunk.context(title), chunk.text)
 
 
@@ -296,7 +296,7 @@ def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
 
 
 def _ends(separator: re.Pattern[str], text: str, first: int, last: int, ruler: _Ruler) -> list[int]:
-    """Where separators end within `text[first:last]`: all of them, or some where they stand close to each other.
+    """Where separators end within `text[first:last]`: all of them, or some where they are close to each other.
 
     The text before them decides which ones where it varies, and their distance where it does not.
     """

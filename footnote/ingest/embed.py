@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.embeddings.batches import groups
-from footnote.embeddings.checkpoint import MadeVectors
-from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError
+from footnote.embeddings.checkpoint import NewVectors
+from footnote.errors import DatabaseUnavailable, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
-from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.in_flight import InFlight, to_its_end
 from footnote.ingest.inputs import title, version_and_collection
@@ -123,7 +123,7 @@ class _Embedding:
             heartbeat.counts.update(embedded=len(hashes) if self.counted else 0, tokens=answer.tokens)
             chunks_embedded_total.inc(len(hashes))
             async with self.rt.transaction() as session:
-                made = MadeVectors(hashes, answer.vectors, answer.split)
+                made = NewVectors(hashes, answer.vectors, answer.split)
                 await checkpoint.store(session, self.version.document_id, space, made)
                 await heartbeat.checkpoint(session)
                 await usage.record(session, self.rt.settings, self.version.key_id, usage.of_embedding(embedder, answer))
@@ -141,15 +141,15 @@ class _Second:
             return
         try:
             await self.embedding.of(batch)
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except FootnoteError as error:
             self.failed = True
-            log.warning("no second vectors for now", error=error.message)
+            log.warning("second vectors not made", error=error.message)
 
 
 async def _second(first: _Embedding) -> _Second | None:
-    """None where the collection's model is not being swapped."""
+    """None if the collection's model is not being swapped."""
     rt, collection = first.rt, first.collection
     if collection.standby_space_id is None:
         return None
@@ -163,7 +163,7 @@ async def _second(first: _Embedding) -> _Second | None:
 
 
 def texts_by_hash(version: Version, chunks: Sequence[TextChunk]) -> dict[bytes, str]:
-    """What is embedded for the chunks, each text once."""
+    """The distinct texts that are embedded for the chunks."""
     named = title(version.filename)
     return {checkpoint.text_hash(full): full for full in (embedding_text(named, each) for each in chunks)}
 
@@ -198,7 +198,7 @@ async def _known(
 async def bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
     """The first document decides the collection's space; a document that was embedded with another model is refused.
 
-    Raises OutputGone if another model was chosen meanwhile, or the model's vectors have another length now.
+    Raises ArtifactsMissing if another model was chosen meanwhile, or the model's vectors have another length now.
     """
     assert space is not None
     model = {"embedding_provider": space.provider, "embedding_model": space.model}
@@ -215,4 +215,4 @@ async def bind_space(session: AsyncSession, collection: Collection, space: Embed
     bound = collection.embedding_provider, collection.embedding_model
     if collection.space_id is not None and not collection.embedding_chosen and bound != (space.provider, space.model):
         raise DocumentRejected("embedding_model_changed")
-    raise OutputGone("embed", "The collection uses another embedding space now.")
+    raise ArtifactsMissing("embed", "The collection uses another embedding space now.")

@@ -1,4 +1,4 @@
-"""Texts of several documents in one call to a provider: while it answers one call, those that come are collected.
+"""Texts of several documents in one call to a provider: while one call runs, further texts are collected for the next.
 
 The documents are of one message, and so of one tenant. Each gets its own vectors and its share of the tokens.
 """
@@ -57,7 +57,7 @@ class _JoinedEmbedder:
         return await asking.answer
 
     async def close(self) -> None:
-        """Ends the call that is under way, if anything waits for it no more."""
+        """Cancels the running call if nothing waits for it any more."""
         if self._calling is not None:
             self._calling.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""What was read of a document and what was not: the answer to "it does not find my content". Pure."""
+"""What was read of a document and what was not, to explain missing content. Pure functions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something that a person who misses content should know."""
+    """A warning that explains missing content."""
 
     code: str
     message: str

@@ -1,8 +1,8 @@
 """All steps of a small document in one run: three transactions, and neither a message nor an artifact between them.
 
 A document is small if it fits into one batch of embeddings: so a crash repeats as much as it does where the steps are
-apart. The cursor moves and is fenced as it is there. What cannot go on at once (a pause, a provider that refuses, a
-conflict) is stored where the steps are apart, which then go on from there.
+apart. The cursor moves and is fenced as it is there. What cannot continue at once (a pause, a provider that refuses, a
+conflict) is stored where the steps are apart, which then continue from there.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors, vector_lengths
 from footnote.embeddings.batches import groups
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import artifacts, chunk, embed, upsert
-from footnote.ingest.artifacts import Extracted, OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing, Extracted
 from footnote.ingest.chunking import TextChunk
 from footnote.ingest.inputs import Subject
 from footnote.ingest.joined_calls import JoinedCalls
 from footnote.ingest.report import Tally
 from footnote.jobs import one_run
 from footnote.jobs.heartbeat import Heartbeat, Yielded
-from footnote.jobs.one_run import Held
+from footnote.jobs.one_run import LockedJob
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder, Embeddings
 from footnote.storage import writing
@@ -121,8 +121,8 @@ class _Paid:
     embedder: Embedder
 
     @property
-    def made(self) -> MadeVectors:
-        return MadeVectors(self.hashes, self.answer.vectors, self.answer.split)
+    def made(self) -> NewVectors:
+        return NewVectors(self.hashes, self.answer.vectors, self.answer.split)
 
 
 @dataclass
@@ -166,7 +166,7 @@ class _Found:
         return True
 
     def moved_to(self, step: str) -> None:
-        """Notes that a step is over; what is logged from here on is of the next one."""
+        """Records that a step is over; later log lines belong to the next one."""
         log.info("step done")
         self.heartbeat.over("done")
         self.heartbeat.claim = replace(self.heartbeat.claim, step=step)
@@ -191,7 +191,7 @@ class _Found:
     # -- embed -----------------------------------------------------------------------------------------------
 
     async def embed(self, calls: JoinedCalls) -> None:
-        """Asks for the vectors that are not known."""
+        """Requests the vectors that are not stored yet."""
         rt, collection, bound = self.heartbeat.rt, self.subject.collection, self.bound
         embedder = collections.embedder_of(rt, collection)
         if self.space is not None and bound:
@@ -218,7 +218,7 @@ class _Found:
     async def show(self) -> bool:
         """Stores everything and makes the version visible, in one transaction; False in a pause.
 
-        Raises OutputGone if the collection changed meanwhile, or a vector that was known is gone.
+        Raises ArtifactsMissing if the collection changed meanwhile, or a vector that was known is gone.
         """
         rt, claim, collection = self.heartbeat.rt, self.heartbeat.claim, self.subject.collection
         async with rt.transaction(**PLANNED_ONCE) as session:  # the look-ups of references are planned like this, too
@@ -228,7 +228,7 @@ class _Found:
             if held.paused:
                 return False
             if self.space is None or held.space_id != self.space.id:
-                raise OutputGone("embed", "The collection uses another embedding space now.")
+                raise ArtifactsMissing("embed", "The collection uses another embedding space now.")
             collection.space_id = held.space_id
             await self._insert(session, held)
             await (await driver(session)).execute(_SHOW, claim.document_id, *self._version_values())
@@ -237,16 +237,16 @@ class _Found:
             await self._count(session)
         return True
 
-    async def _held(self, session: AsyncSession) -> Held:
-        """Raises LeaseLost; OutputGone if the collection's documents are to be cut in another way now."""
+    async def _held(self, session: AsyncSession) -> LockedJob:
+        """Raises LeaseLost; ArtifactsMissing if the collection's documents are to be cut in another way now."""
         version, collection = self.subject.version, self.subject.collection
         as_cut = version.chunking or {}, version.language or ""
         held = await one_run.hold(session, self.heartbeat.claim, collection.id, *as_cut)
         if not held.as_cut:
-            raise OutputGone("chunk", "The collection's documents are cut in another way now.")
+            raise ArtifactsMissing("chunk", "The collection's documents are cut in another way now.")
         return held
 
-    async def _insert(self, session: AsyncSession, held: Held) -> None:
+    async def _insert(self, session: AsyncSession, held: LockedJob) -> None:
         """The rows of the version, with their vectors. What older ones leave, if there are any, is removed."""
         claim, version, collection = self.heartbeat.claim, self.subject.version, self.subject.collection
         await upsert.insert_pages(session, claim, self.pages)
@@ -259,7 +259,7 @@ class _Found:
             await objects.give_up_versions(session, claim.document_id, but=version.id)
             await upsert.remove_older(session, claim, just_made)
         elif self.known and not await checkpoint.hold(session, claim.document_id, version.id, just_made):
-            raise upsert.embeddings_gone()
+            raise upsert.embeddings_missing()
 
     def _version_values(self) -> tuple[Any, ...]:
         version = self.subject.version
@@ -278,7 +278,7 @@ class _Found:
     # -- for a later turn ------------------------------------------------------------------------------------
 
     async def store(self) -> None:
-        """What the steps have made so far, as they store it where they are apart. Raises OutputGone or LeaseLost."""
+        """Stores the results so far, as separate steps store them. Raises ArtifactsMissing or LeaseLost."""
         heartbeat = self.heartbeat
         if self.paid:
             async with heartbeat.rt.transaction() as session:

@@ -1,4 +1,4 @@
-"""The last step: the version becomes visible, whole, in one transaction."""
+"""The last step: the complete version becomes visible in one transaction."""
 
 import asyncio
 import json
@@ -16,9 +16,9 @@ from footnote.database.driver import driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, second_vectors
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.ingest import artifacts
-from footnote.ingest.artifacts import Extracted, OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing, Extracted
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
@@ -31,7 +31,7 @@ ROWS = 200  # rows a statement: enough to amortise the round trip, few enough to
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Makes the version visible, whole, in one transaction that also removes the one before.
+    """Makes the complete version visible in one transaction that also removes the previous one.
 
     The new rows are inserted first, invisible to others and while the heartbeat runs: a newer upload, a cancellation
     or a deletion does not wait for them, and ends this step at its next heartbeat.
@@ -50,7 +50,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         # deadlock.
         spaces = (await session.execute(_LOCK_COLLECTION, {"id": collection.id})).one()
         if spaces.space_id != collection.space_id:
-            raise OutputGone("embed", "The collection uses another embedding space now.")
+            raise ArtifactsMissing("embed", "The collection uses another embedding space now.")
         if spaces.standby_space_id is not None:
             await second_vectors.add(session, [version.id], spaces.standby_space_id)
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
@@ -67,10 +67,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
 
 async def remove_older(session: AsyncSession, claim: Claim, just_made: Sequence[bytes] = ()) -> None:
-    """Deletes the rows of earlier versions, and what the embed step stored: the chunks have it. Raises OutputGone."""
+    """Deletes the rows of earlier versions and the vectors that are in chunks now. Raises ArtifactsMissing."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
     if not await checkpoint.hold(session, claim.document_id, claim.version_id, just_made):
-        raise embeddings_gone()
+        raise embeddings_missing()
     await checkpoint.release(session, [claim.document_id])
     await second_vectors.remove_older_chunks(session, claim.document_id, claim.version_id)
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
@@ -117,12 +117,12 @@ async def insert_chunks(
     rows: Sequence[TextChunk],
     position: int,
     language: str,
-    made: Sequence[MadeVectors] = (),
+    made: Sequence[NewVectors] = (),
 ) -> None:
     """Joins the chunks with vectors that were just `made`, or are stored: those do not cross the wire.
 
     `language` is what the document was found to be in. What its words are is added to the collection's vocabulary.
-    Raises OutputGone if one is not stored.
+    Raises ArtifactsMissing if one is not stored.
     """
     named = title(version.filename)
     contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
@@ -146,11 +146,11 @@ async def insert_chunks(
     values = *owners, stemmed_as, *columns, *checkpoint.columns(made)
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *values)
     if status != f"INSERT 0 {len(rows)}":
-        raise embeddings_gone()
+        raise embeddings_missing()
 
 
-def embeddings_gone() -> OutputGone:
-    return OutputGone("embed", "Embeddings were removed before the chunks were stored.")
+def embeddings_missing() -> ArtifactsMissing:
+    return ArtifactsMissing("embed", "Embeddings were removed before the chunks were stored.")
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
@@ -172,7 +172,7 @@ FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[]), CAST($6 
 _INSERT_CHUNKS = f"""
 WITH learned AS MATERIALIZED (
     SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($18 AS text[]))
-), made AS ({checkpoint.made_table(19)})
+), made AS ({checkpoint.new_vectors_table(19)})
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                    page_start, page_end, char_start, char_end, heading, context, text, words,
                    text_sha256, embedding, split, tsv)

@@ -1,6 +1,6 @@
-"""A job's life: claimed, renewed, a step done, postponed, failed, cancelled, retried, restarted.
+"""Jobs and their transitions: claim, renew, finish a step, postpone, fail, cancel, retry, restart.
 
-A job is one row with a cursor (`step`), claimed and fenced as `database.leases` has it. A message only names it.
+A job is one row with a cursor (`step`), claimed and fenced by `database.leases`. A message has only its id.
 """
 
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ async def create(
 
 
 async def unsend(session: AsyncSession, job_ids: Sequence[str]) -> None:
-    """Has those of the jobs sent again that no worker has claimed, because their message came to nothing."""
+    """Has jobs sent again that no worker has claimed, because their message had no effect."""
     unclaimed = Job.id.in_(job_ids) & Job.state.in_(leases.UNCLAIMED)
     await session.execute(update(Job).where(unclaimed).values(dispatched_at=None))
     await wake_dispatcher(session)
@@ -130,7 +130,7 @@ async def claim(
     *,
     alone: bool = True,
 ) -> Claim | None:
-    """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause.
+    """Claims the job if `step` is due now; None for a late, duplicate or early message, and in a pause.
 
     `alone`: the message names no other job; others give only jobs that were not attempted before.
     """
@@ -255,7 +255,7 @@ async def release(session: AsyncSession, claim: Claim, back_to: str | None = Non
 
 
 async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
-    """Ends the job for good and queues the webhooks. Raises LeaseLost."""
+    """Ends the job permanently and queues the webhooks. Raises LeaseLost."""
     await _write(
         session,
         claim,
@@ -319,7 +319,7 @@ async def cancel(session: AsyncSession, job_id: str) -> Job:
 async def end_unfinished(
     session: AsyncSession, which: ColumnElement[bool], event: str | None = "document.cancelled"
 ) -> Sequence[str]:
-    """Cancels those of the jobs `which` that have not ended, and queues webhooks of the event; their ids."""
+    """Cancels the unfinished jobs of `which`, and queues webhooks of the event; returns their ids."""
     ending = leases.ending(Job, which, "cancelled").values(updated_at=func.now())
     ids = (await session.scalars(ending.returning(Job.id))).all()
     stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
@@ -342,7 +342,7 @@ async def retry(session: AsyncSession, job_id: str) -> Job:
 
 
 async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
-    """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
+    """Requeues the failed or cancelled jobs of `which`, at the step where they stopped; returns their ids.
 
     One job for each document. The caller holds the documents, or a job could overtake a newer upload.
     """
@@ -374,7 +374,7 @@ async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence
 
 
 async def restart(session: AsyncSession, job: Job) -> None:
-    """Begins the job again at its first step, whatever its state. A worker at work notices at its next write."""
+    """Restarts the job at its first step, in any state. A worker at work notices at its next write."""
     if job.state in TERMINAL:
         job.run += 1
     job.state, job.step, job.token = "queued", STEPS[0], job.token + 1

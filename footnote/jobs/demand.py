@@ -1,4 +1,4 @@
-"""How much work there is: jobs by lane, for the metrics, and how many slots of workers could work on it now."""
+"""The amount of pending work: jobs by lane for the metrics, and the worker slots that could be used now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ FROM job WHERE state IN ('queued', 'waiting') ORDER BY next_attempt_at LIMIT 1
 
 
 async def backlog(session: AsyncSession) -> Sequence[LaneBacklog]:
-    """Of each lane, whatever the tenant."""
+    """By lane, over all tenants."""
     connection = await driver(session)
     found = {row["large"]: row for row in await connection.fetch(_BACKLOG, COUNTED)}
     first = {row["large"]: row["seconds"] for row in await connection.fetch(_FIRST)}

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.database.leases import LeaseLost
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
 from footnote.telemetry import log, traces
@@ -86,7 +86,7 @@ class Heartbeat:
                     renewed, written = clock(), self.done
                 except LeaseLost:
                     self.lost = True
-                except DatabaseAway:
+                except DatabaseUnavailable:
                     # The lease may still be ours when Postgres is back; past its end it surely is not.
                     self.lost = clock() - renewed > self.rt.settings.lease_seconds
                 except Exception as error:
@@ -107,11 +107,11 @@ class Heartbeat:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether the step should come to a point from which it can be resumed: it took long, or the process ends."""
+        """Whether the step should stop at its next checkpoint: it took long, or the process ends."""
         return monotonic() - self._begun >= self.rt.settings.yield_seconds or self.rt.stopping.is_set()
 
     def restart_clock(self) -> None:
-        """Starts the time after which the step yields. Finding the point where it stopped does not count."""
+        """Starts the time after which the step yields; the time to find the point of resumption does not count."""
         self._begun = monotonic()
 
     async def yield_to_others(self) -> None:

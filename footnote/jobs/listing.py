@@ -75,7 +75,7 @@ async def _chosen(session: AsyncSession, wanted: JobFilter) -> Select[Job]:
 
 
 def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
-    """What is asked of jobs besides their states."""
+    """Conditions on jobs other than their states."""
     several = ((Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
     conditions: list[ColumnElement[bool]] = [column.in_(values) for column, values in several if values]
     if wanted.document_id:
@@ -88,7 +88,7 @@ def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
 
 
 async def _of_document(session: AsyncSession, wanted: JobFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the jobs' documents."""
+    """Conditions on the documents of jobs."""
     conditions: list[ColumnElement[bool]] = [VISIBLE]
     if wanted.collection:
         conditions.append(Document.collection_id == (await collections.find(session, wanted.collection)).id)

@@ -1,4 +1,4 @@
-"""A job whose steps follow each other under one claim: its cursor moves, is fenced and shown as if they were apart."""
+"""Runs all steps of a job under one claim; its cursor moves, is fenced and shown as with separate steps."""
 
 import json
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from footnote.jobs import STEPS, Claim, statements
 async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, counts: dict[str, Any]) -> Claim | None:
     """The claim, on the next step; None in a pause, in which no step begins. Raises LeaseLost.
 
-    Nothing is stored of the step before but its `counts`: only the same worker can go on.
+    Nothing is stored of the step before but its `counts`: only the same worker can continue.
     """
     following = STEPS[STEPS.index(claim.step) + 1]
     values = (claim.step, following, counts["chunks"], json.dumps(counts), lease_seconds)
@@ -27,8 +27,8 @@ async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, count
 
 
 @dataclass(frozen=True)
-class Held:
-    """What may be made visible: the spaces of the collection, and whether it is still to be cut as the version was."""
+class LockedJob:
+    """A locked job: the embedding spaces of its collection, and whether the chunking is still that of the version."""
 
     space_id: int | None
     standby_space_id: int | None
@@ -38,13 +38,13 @@ class Held:
 
 async def hold(
     session: AsyncSession, claim: Claim, collection_id: str, chunking: dict[str, Any], language: str
-) -> Held:
+) -> LockedJob:
     """Locks the collection, the document and the job, until the transaction ends. Raises LeaseLost."""
     ids = (collection_id, claim.document_id, claim.job_id, claim.token)
     row = await (await driver(session)).fetchrow(statements.HOLD, *ids, json.dumps(chunking), language)
     if row is None or not row["mine"]:
         raise LeaseLost(claim.job_id)
-    return Held(row["space_id"], row["standby_space_id"], row["as_cut"], row["paused"])
+    return LockedJob(row["space_id"], row["standby_space_id"], row["as_cut"], row["paused"])
 
 
 async def complete(session: AsyncSession, claim: Claim, embedded: dict[str, Any], stored: dict[str, Any]) -> None:

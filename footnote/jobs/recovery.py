@@ -1,4 +1,4 @@
-"""Takes stalled jobs back from workers that went silent."""
+"""Requeues jobs of workers that stopped responding."""
 
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +10,7 @@ from footnote.settings import Settings
 
 
 async def requeue_expired(session: AsyncSession, settings: Settings) -> tuple[list[str], list[Claim]]:
-    """Takes jobs back from silent workers: (ids that wait for another attempt, claims to be failed as poison).
+    """Requeues jobs of workers that stopped responding: (ids that wait for another attempt, claims to fail as poison).
 
     A job that shared its message is never poison: another one may have killed the worker. It was at its first attempt,
     and such messages are sent only if there are more.

@@ -1,4 +1,4 @@
-"""Jobs that have ended are removed with their steps after a while; the newest of each document stays."""
+"""Removes ended jobs with their steps after some time; the newest job of each document is kept."""
 
 from datetime import timedelta
 

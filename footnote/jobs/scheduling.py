@@ -1,4 +1,4 @@
-"""Which job is next: a lane for small documents and one for large ones, tenants in rotation in each; and the pause.
+"""Chooses the next job: a lane for small and one for large documents, each with tenants in rotation; and the pause.
 
 A step that takes long yields at a checkpoint: it gives its worker's slot back while others wait for one.
 """
@@ -144,7 +144,7 @@ async def read_in_flight(session: AsyncSession, lock: int, seconds: float) -> Jo
 
 
 async def others_wait(session: AsyncSession, job_id: str) -> bool:
-    """Whether a job that runs should yield: others wait that go first, or work is paused.
+    """Whether a running job should yield: jobs with priority wait, or work is paused.
 
     Others go first that are small, of another tenant, or have yielded less often.
     """

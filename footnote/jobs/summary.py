@@ -1,4 +1,4 @@
-"""What is unfinished, what waits and why, what failed and why: one look at a tenant's work, whatever its size.
+"""A summary of a tenant's work: unfinished, waiting and failed jobs with their causes.
 
 Rows are counted up to a number, in the order of an index; documents come from their tally. So the cost does not grow.
 """
@@ -47,9 +47,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Rate:
-    """What was done lately, for each second, and the seconds that the rest takes at that rate, if anything was.
+    """The recent throughput per second, and the seconds that the remaining work takes at that rate.
 
-    Of a document that is being embedded its passages count, too: a large one alone may take an hour.
+    The passages of a document that is being embedded count, too: a large one alone may take an hour.
     """
 
     documents: float

@@ -1,6 +1,6 @@
-"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it goes on.
+"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it continues.
 
-A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another goes on.
+A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another continues.
 Each part is a transaction or several, safe to do again. The room that owns a kind knows how to do a part of it.
 """
 
@@ -19,7 +19,7 @@ from footnote.database import leases
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
 from footnote.database.tenant_scope import scoped
-from footnote.errors import DatabaseAway, FootnoteError, NotFound
+from footnote.errors import DatabaseUnavailable, FootnoteError, NotFound
 from footnote.models import BackgroundTask
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -44,7 +44,7 @@ LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another proce
 
 
 class Later(Exception):
-    """There is nothing to do for a task now. It is due again after that time in seconds, or when it is `wake`d."""
+    """Raised if a task has nothing to do now. It is due again after this time in seconds, or after `wake`."""
 
     def __init__(self, seconds: float, waiting_for: str | None = None) -> None:
         self.seconds, self.waiting_for = seconds, waiting_for
@@ -113,13 +113,13 @@ async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) 
 
 
 async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | None:
-    """Claims the task, or the one that is due longest. Tasks of processes that went silent come back first."""
+    """Claims the task, or the one that is due longest. Tasks of processes that stopped responding come back first."""
     due = select(BackgroundTask.id).where(BackgroundTask.state.in_(leases.UNCLAIMED))
     due = due.where(BackgroundTask.next_attempt_at <= func.now()).order_by(BackgroundTask.next_attempt_at).limit(1)
     async with rt.transaction() as session:
         again, _ = await leases.take_back(session, BackgroundTask, math.inf)
         for task in again:
-            log.warning("task taken back: its worker went silent", task_id=task.id)
+            log.warning("task requeued: its process stopped responding", task_id=task.id)
         chosen = task_id or await session.scalar(due.with_for_update(skip_locked=True))
         if chosen is None:
             return None
@@ -127,23 +127,23 @@ async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | 
 
 
 async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
-    """Works on a claimed task until it is completed or yields to others. Raises DatabaseAway: then it is resumed."""
+    """Works on a claimed task until it ends or yields to others. After DatabaseUnavailable it is resumed."""
     lease = leases.lease_of(task)
     renewal = lease.renewal(rt.settings.lease_seconds)
-    with suppress(LeaseLost):  # completed, or another process goes on
+    with suppress(LeaseLost):  # completed, or another process continues
         try:
             async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
                 await _work(rt, task, lease, part)
         except asyncio.CancelledError:  # the process should end; another may hold the task by now
-            with suppress(DatabaseAway, LeaseLost):
+            with suppress(DatabaseUnavailable, LeaseLost):
                 await asyncio.shield(_put_back(rt, lease))
             raise
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except Later as later:
             await _put_back(rt, lease, after=later.seconds, waiting_for=later.waiting_for, retries=0)
         except Exception as error:
-            log.error("task failed for now", task_id=task.id, kind=task.kind, exc_info=error)
+            log.error("task failed and will be retried", task_id=task.id, kind=task.kind, exc_info=error)
             reason = error.message if isinstance(error, FootnoteError) else "an internal error"
             waiting_for = clean(f"another attempt: {reason}")
             delay = max(leases.backoff(task.retries), getattr(error, "retry_after", None) or 0.0)

@@ -1,4 +1,4 @@
-"""Which workers are alive: each says so in Redis every few seconds. Only what is shown to people depends on it."""
+"""Which workers are alive: each writes a heartbeat to Redis every few seconds. It is used for display only."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
 SAY_SECONDS = 5.0
-ALIVE_SECONDS = 20  # without a word a worker counts as gone
+ALIVE_SECONDS = 20  # without a heartbeat, after which a worker counts as stopped
 _KEY = "footnote:workers"
 
 # By the clock of Redis: those of the machines may differ.
@@ -35,12 +35,12 @@ class Workers:
 
 
 def say(redis: "Redis", name: str, slots: int) -> None:
-    """By a worker: that it is alive. Raises RedisError."""
+    """Writes the heartbeat of a worker. Raises RedisError."""
     redis.eval(_SAY, 1, _KEY, f"{name} {slots}", str(ALIVE_SECONDS))
 
 
 async def alive(shared: Shared) -> Workers | None:
-    """None while Redis is away."""
+    """None while Redis is unavailable."""
 
     async def asked(redis: "AsyncRedis") -> list[bytes]:
         found: list[bytes] = await redis.eval(_ALIVE, 1, _KEY, str(ALIVE_SECONDS))

@@ -1,1 +1,1 @@
-"""Everything behind `footnote up`: embedded Postgres and Valkey, and the supervisor over all processes."""
+"""The implementation of `footnote up`: embedded Postgres and Valkey, and the supervisor over all processes."""

@@ -13,7 +13,7 @@ from footnote.local_stack.processes import StackFailed
 
 
 class AlreadyRunning(StackFailed):
-    """Another supervisor holds the data directory."""
+    """Another supervisor has locked the data directory."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def exclusive(
 
 
 def publish(data_dir: Path, **facts: str) -> None:
-    """What others may know of the stack that holds the directory."""
+    """Public data of the stack that runs on the directory."""
     (data_dir / "lock").write_text(json.dumps({"pid": os.getpid(), **facts}))
 
 

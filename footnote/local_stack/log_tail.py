@@ -17,7 +17,7 @@ _BETWEEN_TRACEBACKS = ("During handling of the above", "The above exception was"
 
 
 class LogTail:
-    """Reads what was added to a log and picks the serious lines."""
+    """Reads new lines of a log and selects warnings and errors."""
 
     def __init__(self, log: Path) -> None:
         self._log = log

@@ -10,7 +10,7 @@ from pathlib import Path
 from footnote.local_stack import postgres, valkey
 from footnote.settings import FILE, Settings
 
-API_END_SECONDS = 5.0  # within which the API is gone after its drain
+API_END_SECONDS = 5.0  # within which the API ends after its drain
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def _remembered(api_url: str, key: str | None) -> str:
     try:
         known = user_file.server()
         if known is not None and known.by == "login":
-            return f"in other folders they talk to {known.url}, until `footnote logout`"
+            return f"in other folders they use {known.url}, until `footnote logout`"
         if key is None:
             return "in other folders they need FOOTNOTE_API_URL and FOOTNOTE_API_KEY"
         user_file.remember_server(user_file.StoredServer(api_url, key, "up"))
@@ -224,7 +224,7 @@ def _remembered(api_url: str, key: str | None) -> str:
         return (
             f"in other folders they do not know this server: {error.message if isinstance(error, Invalid) else error}"
         )
-    return "in any folder they talk to this server"
+    return "in any folder they use this server"
 
 
 def _line(child: Child, version: str) -> BannerLine:

@@ -1,7 +1,7 @@
-"""Another embedding model for a collection, while it is searched and added to (ADR 69).
+"""Swaps the embedding model of a collection while searches and uploads continue (ADR 69).
 
-A swap is `backfilling` until all chunks have a vector of the other model, too, then `ready`. It can be `switched`, then
-`rolled_back`, and again, until one of the two models is `dropping` and at last `dropped`.
+A swap is `backfilling` until all chunks also have a vector of the other model, then `ready`. It can be `switched`, then
+`rolled_back`, repeatedly, until the vectors of one model are being deleted (`dropping`) and finally `dropped`.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ async def _of(session: AsyncSession, swap: ModelSwap) -> SwapDetails:
 
 
 async def estimate(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> ModelEstimate:
-    """What a swap to the model would take. Asks it for a few vectors. Raises as `begin` does."""
+    """Estimates a swap to the model. Requests a few vectors from it. Raises as `begin` does."""
     collection, embedder = await _checked(rt, name_or_id, provider, model)
     return (await estimates.of(rt, collection, embedder, key_id))[0]
 
@@ -147,7 +147,9 @@ def _check_swappable(collection: Collection, embedder: Embedder) -> None:
     if collection.standby_space_id is not None:
         raise Conflict("model_swap_running")
     if collection.space_id is None:
-        raise Conflict("model_swap_needless", "The documents are being embedded again already. Wait for that.")
+        raise Conflict(
+            "model_swap_needless", "The documents are already being embedded again. Wait until that is complete."
+        )
     if (collection.embedding_provider, collection.embedding_model) == (embedder.provider, embedder.model):
         raise Conflict("model_swap_needless", f"The collection has {embedder.provider}/{embedder.model} already.")
 
@@ -193,7 +195,7 @@ async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
         if swap.state not in ("ready", "rolled_back"):
             raise _not_in(swap, "switched")
         if missing := await missing_vectors(session, collection):
-            message = f"{missing} chunks have no vector of the other model yet. They get one soon: try again."
+            message = f"{missing} chunks have no vector of the other model yet. They get one soon; try again later."
             raise Conflict("model_swap_not_ready", message, retry_after=1.0)
         return await _exchanged(session, swap, "switched", rt.settings.space_keep_days)
 
@@ -221,7 +223,7 @@ async def _exchanged(session: AsyncSession, swap: ModelSwap, state: State, drop_
 
 
 async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
-    """Ends the swap: the vectors of the model that is not searched are removed, in the background.
+    """Ends the swap: the vectors of the unused model are deleted, in the background.
 
     Before the switch this cancels it, and after the switch it cannot be rolled back any more. Raises as `switch`.
     """
@@ -234,7 +236,7 @@ async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
 
 
 async def begin_to_drop(session: AsyncSession, swap: ModelSwap) -> None:
-    """The caller holds the collection."""
+    """The caller has locked the collection."""
     held = (await tallies.of_collections(session, [swap.collection_id])).get(swap.collection_id, DocumentTally())
     swap.state, swap.after_document = "dropping", ""
     await session.flush()
@@ -247,7 +249,7 @@ async def _held(session: AsyncSession, name_or_id: str) -> tuple[Collection, Mod
     open_ = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id, ModelSwap.ended_at.is_(None))
     swap = await session.scalar(open_.with_for_update())
     if swap is None:
-        raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
+        raise Conflict("no_model_swap", f"There is no model swap of {collection.name!r}.")
     return collection, swap
 
 
@@ -256,7 +258,7 @@ def _not_in(swap: ModelSwap, wanted: str) -> Conflict:
 
 
 async def end(session: AsyncSession, task_id: str, swap: ModelSwap, chunks: int) -> None:
-    """Ends a swap of which nothing is left, and its task. The caller holds the collection."""
+    """Ends a swap of which nothing is left, and its task. The caller has locked the collection."""
     collection = await session.get_one(Collection, swap.collection_id)
     collection.standby_space_id = None
     swap.state, swap.ended_at = "dropped", func.now()

@@ -1,4 +1,4 @@
-"""Both models of a swap, asked the same questions, before one decides."""
+"""Compares both models of a swap on the same questions."""
 
 import asyncio
 import math
@@ -58,9 +58,9 @@ async def compare(rt: Runtime, name_or_id: str, given: Sequence[JudgedQuestion],
         collection = await collections.find(session, name_or_id)
         details = await model_swap.get(session, collection.id)
         if details is None or details.swap.ended_at is not None:
-            raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
+            raise Conflict("no_model_swap", f"There is no model swap of {collection.name!r}.")
         if details.swap.state in ("backfilling", "dropping"):
-            raise Conflict("model_swap_not_ready", "Not all chunks have vectors of both models (any more).")
+            raise Conflict("model_swap_not_ready", "Not all chunks have vectors of both models.")
         rows = await (await driver(session)).fetch(_STORED, rt.tenant, collection.id, collection.name, MOST)
     asked = list(given[:MOST]) or [JudgedQuestion(row["question"]) for row in rows]
     slots = asyncio.Semaphore(AT_ONCE)

@@ -1,4 +1,4 @@
-"""What another model costs a collection, before it is begun: a random sample is counted, a part of it is embedded."""
+"""Estimates the cost of a swap: counts the tokens of a random sample, and embeds a part of it."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""A part of the task of a swap: some second vectors, the end of the backfill, or some vectors of the model that goes.
+"""Executes one part of a swap's task: computes some second vectors, completes the backfill, or deletes some vectors.
 
-It is safe to be killed at any moment, and to be done again: what is stored is looked at each time.
+It may be killed at any time and repeated: each part checks what is stored.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from footnote import jobs, model_swap
 from footnote.database.driver import driver
 from footnote.embeddings import checkpoint, relatedness, second_index, second_vectors, vector_lengths
 from footnote.embeddings.batches import embedded_text, groups
-from footnote.embeddings.checkpoint import MadeVectors
+from footnote.embeddings.checkpoint import NewVectors
 from footnote.errors import Forbidden
 from footnote.jobs import scheduling, tasks
 from footnote.jobs.tasks import Later
@@ -24,11 +24,11 @@ from footnote.runtime import Runtime
 from footnote.tenancy import quotas, usage
 
 WINDOW = 100  # documents that are looked through at once
-REMOVED = 500  # chunks of a part while one of the models goes
+REMOVED = 500  # chunks per batch while the vectors of a model are deleted
 GIVES_WAY_SECONDS = 0.5  # after each call, while documents wait for a worker
 LOOK_SECONDS = 60.0  # between two looks at a swap that waits for a person
 BUDGET_SECONDS = 300.0  # between two looks at a budget that is used up
-SOON = 1.0  # until what others held is tried again
+SOON = 1.0  # until documents that others had locked are tried again
 
 
 async def do_part(rt: Runtime, task: BackgroundTask) -> int | None:
@@ -76,7 +76,7 @@ class _Incomplete:
     """Chunks without a second vector, all in the same space, as rows; and where the next look begins."""
 
     rows: Sequence[Mapping[str, Any]]
-    after_document: str | None  # None: no document is left behind these
+    after_document: str | None  # None: no further document is left
 
 
 async def _fill(rt: Runtime, swap: ModelSwap, collection: Collection) -> int:
@@ -178,7 +178,7 @@ async def _store(
         held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids, swap.collection_id)}
         made = []
         if paid is not None:
-            made = [MadeVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
+            made = [NewVectors(paid.hashes, paid.answer.vectors, paid.answer.split)]
             kept = {row["text_sha256"] for row in rows if row["document_id"] in held}
             await connection.execute(_SPENT, swap.id, paid.answer.tokens, len(kept))
             await usage.record(session, rt.settings, swap.key_id, paid.spent)
@@ -247,7 +247,7 @@ async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int 
 
 
 async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collection, *, held: bool) -> int:
-    """`held`: of documents that this can hold at once."""
+    """`held`: only of documents that can be locked now."""
     connection = await driver(session)
     found = await connection.fetch(_SECOND, rt.tenant, collection.id, REMOVED)
     if held:

@@ -22,7 +22,7 @@ class CollectionRevision(Base):
 
 
 class CachedAnswer(Base):
-    """`scope` is a hash of all that an answer depends on beside the question: where it looked, at which revisions, how
+    """`scope` is a hash of all that an answer depends on except the question: where it looked, at which revisions, how
     it was made. A row is deleted when one of its collections changes.
     """
 

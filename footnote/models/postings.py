@@ -41,7 +41,7 @@ class PostingBlock(Base):
 class Posting(Base):
     """The chunks of a block that hold a lexeme.
 
-    `key` is a hash of tenant, collection and lexeme. `chunks` has three bytes for each: its position behind the first
+    `key` is a hash of tenant, collection and lexeme. `chunks` has three bytes for each: its position after the first
     of the block, how often it holds the lexeme, and about how long it is: 16 times the binary logarithm of its words.
     """
 

@@ -1,1 +1,1 @@
-"""What an operator does: set up, check that nothing is lost, delete a tenant."""
+"""Tasks of an operator: setting up, checking consistency, backups, diagnosis, deleting a tenant."""

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.engine import connect, connect_for_pool
-from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid, Unavailable
+from footnote.errors import DatabaseUnavailable, DatabaseUnfit, Invalid, Unavailable
 from footnote.models import Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -38,7 +38,7 @@ async def database_answers(settings: Settings) -> None:
                 (await connecting(settings)).terminate()
         except DatabaseUnfit as unfit:
             raise Invalid("bad_setting", unfit.explanation) from unfit
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             if clock() > end:
                 url = settings.database_url if connecting is connect_for_pool else settings.database_direct_url
                 where = urlsplit(url or settings.database_url or "").hostname or "its socket"
@@ -114,7 +114,7 @@ async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
 
 
 async def webhook_secret(settings: Settings, name: str) -> str:
-    """What a tenant's webhooks are signed with. Raises NotFound."""
+    """The signing secret of a tenant's webhooks. Raises NotFound."""
     async with _acting(settings) as session:
         tenant = await tenants.find(session, name)
         await audit_log.note_for(session, tenant.id, "tenant.secret_shown", tenant.id)

@@ -173,7 +173,7 @@ async def _absent(rt: Runtime, column: InstrumentedAttribute[Any]) -> AsyncItera
             return
         last = keys[-1]
         gone = [key for key, is_gone in zip(keys, await asyncio.gather(*map(absent, keys)), strict=True) if is_gone]
-        async with rt.transaction() as session:  # those that were given up meanwhile are gone for good reason
+        async with rt.transaction() as session:  # those that were marked for deletion in between are rightly missing
             missing = (await session.scalars(select(column).where(column.in_(gone)).distinct())).all()
         for key in missing:
             yield key or ""

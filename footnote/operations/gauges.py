@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.embeddings import vector_index
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.jobs import demand, scheduling, workers
 from footnote.providers import guarded
 from footnote.runtime import Runtime
@@ -39,12 +39,12 @@ FROM webhook_delivery WHERE state = 'pending' AND next_attempt_at <= now()
 
 
 async def read(rt: Runtime) -> list[Metric]:
-    """Without what cannot be reached now."""
+    """Leaves out values that cannot be read now."""
     found = [*await _of_redis(rt), *_of_disks(rt.settings)]
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), rt.transaction() as session:
             found += await _of_postgres(session)
-    except (DatabaseAway, TimeoutError):
+    except (DatabaseUnavailable, TimeoutError):
         return [*found, _gauge("footnote_database_up", "Whether Postgres answers.", {(): 0})]
     return [*found, _gauge("footnote_database_up", "Whether Postgres answers.", {(): 1})]
 

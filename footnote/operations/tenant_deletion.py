@@ -77,7 +77,7 @@ async def receipts(session: AsyncSession) -> Sequence[BackgroundTask]:
 
 
 async def remove_part(rt: Runtime, task: BackgroundTask) -> int | None:
-    """What is beside the documents, some documents, and after the last of them the tenant: that completes the task."""
+    """Deletes all but the documents, then some documents, and after the last one the tenant: the task is complete."""
     rt, tenant_id = rt.operator, task.tenant_id
     async with rt.transaction() as session:
         await jobs.end_unfinished(session, Job.tenant_id == tenant_id, None)

@@ -1,1 +1,1 @@
-"""Requests to addresses that others choose."""
+"""Requests to addresses that clients choose, and to the OIDC issuer."""

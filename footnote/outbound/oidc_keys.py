@@ -28,8 +28,8 @@ ALGORITHMS: dict[tuple[Any, Any], tuple[str, ...]] = {
     ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
 FRESH_SECONDS = 600.0  # after which the keys are read again: a withdrawn key is valid for so long
-STALE_SECONDS = 12 * 3600.0  # for which they verify while the issuer is away
-AGAIN_SECONDS = 10.0  # between two requests, whatever tokens are sent
+STALE_SECONDS = 12 * 3600.0  # for which they verify while the issuer is unavailable
+AGAIN_SECONDS = 10.0  # between two requests, regardless of the tokens that are sent
 FETCH_SECONDS = 5.0  # for both documents
 LARGEST = 1024 * 1024  # bytes of a document
 

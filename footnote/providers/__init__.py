@@ -1,6 +1,6 @@
 """Model providers: one module per provider, found by its name.
 
-A provider module may define `open_embedder(settings, beside)`, `open_generator(settings)` and
+A provider module may define `open_embedder(settings, shared_with)`, `open_generator(settings)` and
 `open_reranker(settings)`. A server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
 """
 
@@ -86,7 +86,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Turn:
+class ChatMessage:
     role: str
     content: str
 
@@ -107,7 +107,7 @@ class GenerationRequest:
 
     question: str
     passages: Sequence[Passage]
-    history: Sequence[Turn] = field(default_factory=tuple)
+    history: Sequence[ChatMessage] = field(default_factory=tuple)
     system_prompt: str | None = None
     model: str | None = None
     temperature: float | None = None
@@ -223,12 +223,12 @@ def _sum(one: Number | None, other: Number | None) -> Number | None:
     return None if one is None or other is None else one + other
 
 
-def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+def open_embedder(settings: Settings, shared_with: Embedder | None = None) -> Embedder:
     """The configured embedder. Cheap: models load and connections open at first use.
 
-    It shares the connections of `beside`, an embedder of the same provider and address; closing either closes them.
+    It uses the connections of `shared_with`, an embedder of the same provider and address; closing either closes them.
     """
-    opened: Embedder = _provider(settings.embedder, "open_embedder")(settings, beside)
+    opened: Embedder = _provider(settings.embedder, "open_embedder")(settings, shared_with)
     return opened
 
 

@@ -16,7 +16,7 @@ from footnote.errors import TimedOut, Unavailable
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Truncated, Usage
 from footnote.providers.dialects import Dialects
 from footnote.providers.messages import chat_messages
-from footnote.providers.refusals import ProviderRefusal, Said, refusal
+from footnote.providers.refusals import ProviderMessage, ProviderRefusal, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -64,7 +64,7 @@ class AnthropicGenerator:
                 sent = self._client.stream("POST", f"{self.address}/v1/messages", json=body)
                 response = await opened.enter_async_context(sent)
                 if response.status_code != 200:
-                    raise ProviderRefusal(response.status_code, Said.read(await _start(response)), response)
+                    raise ProviderRefusal(response.status_code, ProviderMessage.read(await _start(response)), response)
                 return response
 
             with _errors():
@@ -125,9 +125,9 @@ async def _read(response: httpx2.Response, request: GenerationRequest) -> AsyncG
                     break
                 case "error":
                     status = _STATUS.get(said["error"]["type"], 500)
-                    raise ProviderRefusal(status, Said.read(data.encode()), response)
+                    raise ProviderRefusal(status, ProviderMessage.read(data.encode()), response)
     if not ended:
-        raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+        raise Unavailable("provider_bad_response", "The provider's answer was interrupted.")
     if usage := _usage(counted):
         yield usage
 

@@ -69,7 +69,7 @@ def _extracts(found: Sequence[Extract]) -> list[Statement]:
 
 
 def _readable(extract: Extract) -> str:
-    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original.
+    """One line, ended by a full stop, after the heading of a lone line or an entry; the quote keeps the original.
 
     Each line of a block of code is marked as code.
     """

@@ -1,4 +1,4 @@
-"""Providers behind the limits that all processes share: the same Protocols around models on a network."""
+"""Providers under the limits that all processes share: the same Protocols around models on a network."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.settings import Settings
 from footnote.text import estimated_tokens
 
-MOST_MODELS = 32  # beside the configured one
+MOST_MODELS = 32  # in addition to the configured one
 
 
 def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, interactive: bool) -> Embedder:
-    """The embedder behind its limits; one in this process needs none."""
+    """The embedder under its limits; one in this process needs none."""
     if inner.address is None:
         return inner
     limits = _configured(settings.embedding_rpm, settings.embedding_tpm)
@@ -59,7 +59,7 @@ class Embedders(dict[tuple[str, str] | tuple[str, str, int], Embedder]):
 
 
 def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Settings, *, interactive: bool) -> Fallback:
-    """Each behind its own limits; the next is asked if one fails. Settings may configure the limits of the first.
+    """Each under its own limits; the next is asked if one fails. Settings may configure the limits of the first.
 
     A generator in this process needs none.
     """
@@ -76,7 +76,7 @@ def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Setti
 
 
 def guard_reranker(inner: Reranker | None, shared: Shared, settings: Settings) -> Reranker | None:
-    """The reranker, if there is one, behind its limits and its time limit; one in this process needs neither."""
+    """The reranker, if there is one, under its limits and its time limit; one in this process needs neither."""
     if inner is None or inner.address is None:
         return inner
     endpoint = Endpoint(shared, inner.provider, inner.address, inner.model, {}, INTERACTIVE)

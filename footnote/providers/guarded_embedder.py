@@ -1,4 +1,4 @@
-"""An embedder behind the limits that all processes share; it learns how much its provider accepts in one call."""
+"""An embedder under the limits that all processes share; it learns how much its provider accepts in one call."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from footnote.providers import Embedder, Embeddings
 from footnote.providers.oversize import in_two, pieces
 from footnote.providers.throttle import LARGEST, Endpoint
 
-SHORTEST = 16  # tokens of a text that is not divided, whatever a provider says
+SHORTEST = 16  # tokens of a text that is never divided
 MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved down to a text, and eight of those
 
 
 @dataclass
 class _Attempt:
-    """What one `embed` learned about the provider's limits."""
+    """The limits of the provider that one `embed` call learned."""
 
     max_texts: int  # at its beginning
     refused: int = 0  # calls that were too large
@@ -104,7 +104,7 @@ class GuardedEmbedder:
     def _learn_longest(self, limit: int | None, refused: int | None = None) -> None:
         """Learns from the provider's `limit`, in its tokens, and from a `refused` length, in ours.
 
-        The two differ. A text far below the limit that is refused all the same is an exception: others are not divided
+        The two differ. A text far below the limit that is refused nevertheless is an exception: others are not divided
         because of it. A limit that is not named is approached in steps, so that texts of many lengths do not each cost
         a refusal.
         """

@@ -1,4 +1,4 @@
-"""A generator behind the limits that all processes share; it limits the time and separates thoughts from the answer."""
+"""A generator under the limits that all processes share; it limits the time and separates thoughts from the answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -108,7 +108,7 @@ class _Listening:
         self._thoughts.thought = True
 
     def end(self) -> Iterator[GeneratorEvent]:
-        """Raises ProviderRejected or Unavailable if there is no answer beside the thoughts."""
+        """Raises ProviderRejected or Unavailable if there is no answer except thoughts."""
         if rest := self._token(self._thoughts.close(ended=not (self._cut and self.unmarked))):
             yield rest
         yield self._usage()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from footnote.errors import ProviderRejected
 from footnote.providers import Embedder, Embeddings
-from footnote.providers.model_files import MadeOnce, ModelFile, session_of
+from footnote.providers.model_files import LazyValue, ModelFile, session_of
 from footnote.providers.wordpiece import WordPiece
 from footnote.settings import Settings
 
@@ -43,7 +43,7 @@ VOCABULARY = _IN_PACKAGE(
 )
 
 
-def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+def open_embedder(settings: Settings, shared_with: Embedder | None = None) -> Embedder:
     """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
     if settings.embedding_model not in (None, MODEL):
         raise ProviderRejected(
@@ -51,7 +51,7 @@ def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedde
         )
     if settings.embedding_dimensions not in (None, DIMENSIONS):
         raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
-    return beside or LocalEmbedder()
+    return shared_with or LocalEmbedder()
 
 
 class LocalEmbedder:
@@ -66,8 +66,8 @@ class LocalEmbedder:
     question_prefix = ""
 
     def __init__(self) -> None:
-        self._tokenizer = MadeOnce(open_tokenizer)
-        self._session = MadeOnce(open_session)
+        self._tokenizer = LazyValue(open_tokenizer)
+        self._session = LazyValue(open_session)
 
     def count_tokens(self, text: str) -> int:
         """Word pieces of the whole text and the two tokens around them, beyond LONGEST_TEXT too."""

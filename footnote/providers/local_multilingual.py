@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from footnote.errors import ProviderRejected
 from footnote.providers import Embedder, Embeddings
 from footnote.providers.local import DIMENSIONS, micro_batches
-from footnote.providers.model_files import MadeOnce, ModelFile, session_of
+from footnote.providers.model_files import LazyValue, ModelFile, session_of
 from footnote.providers.packed_weights import PackedWeights
 from footnote.settings import Settings
 
@@ -41,7 +41,7 @@ WIDE = 1536  # numbers between the two layers of a feed-forward network
 _FIRST, _LAST = 0, 2  # the tokens around each text
 
 
-def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+def open_embedder(settings: Settings, shared_with: Embedder | None = None) -> Embedder:
     """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
     if settings.embedding_model not in (None, MODEL):
         raise ProviderRejected(
@@ -49,7 +49,7 @@ def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedde
         )
     if settings.embedding_dimensions not in (None, DIMENSIONS):
         raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
-    return beside or MultilingualEmbedder()
+    return shared_with or MultilingualEmbedder()
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class MultilingualEmbedder:
     question_prefix = QUESTION
 
     def __init__(self) -> None:
-        self._model = MadeOnce(_open)
+        self._model = LazyValue(_open)
 
     def count_tokens(self, text: str) -> int:
         return len(self._model.get().weights.tokenizer.encode(_prefixed(text))) + 2

@@ -30,7 +30,7 @@ _LINE_END = re.compile(r"\r\n?|[\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 def rules(request: GenerationRequest) -> str:
-    """What a request with passages says to the model, besides its own system prompt."""
+    """What a request with passages says to the model, in addition to its own system prompt."""
     if not request.passages:
         return ""
     return BRIEF_RULES if request.brief else RULES

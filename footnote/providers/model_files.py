@@ -63,7 +63,7 @@ def session_of(graph: bytes, weights: Path | Mapping[str, Any]) -> Any:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-class MadeOnce(Generic[T]):
+class LazyValue(Generic[T]):
     """A value that is made once, at first use, for all threads."""
 
     def __init__(self, make: Callable[[], T]) -> None:

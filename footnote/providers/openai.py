@@ -27,8 +27,8 @@ from footnote.providers.dialects import Dialect
 from footnote.providers.messages import chat_messages
 from footnote.providers.openai_connection import OpenAIConnection
 from footnote.providers.oversize import oversized
-from footnote.providers.places import places
-from footnote.providers.refusals import ProviderRefusal, Said, refusal
+from footnote.providers.refusals import ProviderMessage, ProviderRefusal, refusal
+from footnote.providers.row_order import rows_of_texts
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -38,7 +38,7 @@ EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
 DRAIN_SECONDS = 0.1
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a piece, beside its content
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a piece, in addition to its content
 _WORDS = ("text", "thinking", "reasoning", "content", "summary")  # of a part of it
 _TEXT_TYPES = ("text", "output_text")
 _DEEPEST = 4  # levels of parts within parts
@@ -47,9 +47,11 @@ _DEEPEST = 4  # levels of parts within parts
 class _Model:
     provider = "openai"
 
-    def __init__(self, settings: Settings, beside: "_Model | None" = None) -> None:
+    def __init__(self, settings: Settings, shared_with: "_Model | None" = None) -> None:
         self._settings = settings
-        self._connection: OpenAIConnection = beside._connection if beside else OpenAIConnection(settings, self.address)
+        self._connection: OpenAIConnection = (
+            shared_with._connection if shared_with else OpenAIConnection(settings, self.address)
+        )
 
     @property
     def address(self) -> str:
@@ -68,8 +70,8 @@ class OpenAIEmbedder(_Model):
     longest_text = None
     question_prefix = ""
 
-    def __init__(self, settings: Settings, beside: "OpenAIEmbedder | None" = None) -> None:
-        super().__init__(settings, beside)
+    def __init__(self, settings: Settings, shared_with: "OpenAIEmbedder | None" = None) -> None:
+        super().__init__(settings, shared_with)
         self.model = settings.embedding_model or EMBEDDING_MODEL
 
     def count_tokens(self, text: str) -> int:
@@ -111,7 +113,7 @@ def _vectors(answer: Any, count: int) -> list[Any]:
 
     try:
         given = [(row.get("index"), row["embedding"]) for row in answer["data"]]
-        vectors = [given[place][1] for place in places([index for index, _ in given], count)]
+        vectors = [given[row][1] for row in rows_of_texts([index for index, _ in given], count)]
         coded = [base64.b64decode(each) if isinstance(each, str) else None for each in vectors]
         return [each if code is None else np.frombuffer(code, "<f4") for each, code in zip(vectors, coded, strict=True)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -193,7 +195,7 @@ class _Reading:
         if self._counted:
             yield self._counted
         if not (self._reason or (self._spoke and (self._is_done or self._framed))):
-            raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+            raise Unavailable("provider_bad_response", "The provider's answer interrupted.")
         if is_cut(self._reason):
             yield Truncated()
 
@@ -212,7 +214,9 @@ class _Reading:
         if not isinstance(piece, Mapping):
             raise Unavailable("provider_bad_response")
         if piece.get("error"):
-            error = ProviderRefusal(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
+            error = ProviderRefusal(
+                self._response.status_code, ProviderMessage.read(json.dumps(piece).encode()), self._response
+            )
             raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
         choices = piece.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
@@ -271,7 +275,9 @@ def _refusals() -> Iterator[None]:
         yield
     except Exception as error:
         if (sdk := _sdk()) and isinstance(error, sdk.APIStatusError):
-            raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
+            raise ProviderRefusal(
+                error.status_code, ProviderMessage.read(error.response.content), error.response
+            ) from error
         raise
 
 
@@ -320,8 +326,8 @@ def _refusal(error: ProviderRefusal) -> FootnoteError:
     return refusal(error.status, reason, error.headers, unpaid="insufficient_quota" in error.said.codes)
 
 
-def open_embedder(settings: Settings, beside: OpenAIEmbedder | None = None) -> OpenAIEmbedder:
-    return OpenAIEmbedder(settings, beside)
+def open_embedder(settings: Settings, shared_with: OpenAIEmbedder | None = None) -> OpenAIEmbedder:
+    return OpenAIEmbedder(settings, shared_with)
 
 
 def open_generator(settings: Settings) -> OpenAIGenerator:

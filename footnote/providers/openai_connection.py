@@ -7,7 +7,7 @@ import httpx2
 
 from footnote.providers.addresses import BaseUrl
 from footnote.providers.dialects import Dialects
-from footnote.providers.refusals import ProviderRefusal, Said
+from footnote.providers.refusals import ProviderMessage, ProviderRefusal
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class OpenAIConnection:
             self._http = self._http or opened
         response = await self._http.post(base.url + path, params=base.query or None, json=body)
         if not response.is_success:
-            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
+            raise ProviderRefusal(response.status_code, ProviderMessage.read(response.content), response)
         return response
 
     def _open_http(self) -> httpx2.AsyncClient:

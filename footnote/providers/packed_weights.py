@@ -69,7 +69,7 @@ def _unpacked(blocks: Any) -> "NDArray[np.float32]":
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Where it stands in the file, in bytes."""
+    """Where it is in the file, in bytes."""
 
     is_packed: bool
     start: int

@@ -23,7 +23,7 @@ _REPEATED = ("input", "ctx", "value", "body", "request")  # fields that repeat w
 
 
 @dataclass(frozen=True)
-class Said:
+class ProviderMessage:
     """A refusal's own words, the fields of the request that it points at, and its codes."""
 
     words: str
@@ -31,7 +31,7 @@ class Said:
     codes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, body: bytes) -> "Said":
+    def read(cls, body: bytes) -> "ProviderMessage":
         """From JSON of any shape that servers use; otherwise the body is the words."""
         text = clean(body.decode("utf-8", "replace"))
         try:
@@ -47,7 +47,7 @@ class Said:
 class ProviderRefusal(Exception):
     """An answer with an error status, before it is classified."""
 
-    def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
+    def __init__(self, status: int, said: ProviderMessage, response: httpx2.Response) -> None:
         self.status, self.said, self.headers = status, said, response.headers
         self.path = response.request.url.path
         places = f" ({', '.join(said.places)})" if said.places else ""

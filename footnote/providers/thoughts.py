@@ -1,6 +1,6 @@
 """A model's thoughts before its answer, in the forms that chat templates let through.
 
-Thoughts stand at the beginning: `<think>...</think>` and its relatives, or messages of another channel than the final
+Thoughts are at the beginning: `<think>...</think>` and its relatives, or messages of another channel than the final
 one. The same tags later in an answer are ordinary words. Some templates put the opening tag into the prompt; then
 only the closing one is seen, and the text before it is held back until then (ADR 25).
 """

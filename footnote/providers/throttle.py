@@ -1,8 +1,7 @@
 """A provider's limits for all processes together: rate limits, pauses, and a circuit for failures.
 
 One JSON value per endpoint in Redis, changed by one script before a call and one after, on the clock of the Redis
-server. It may be lost: the next answers restore it. While Redis is away, every call goes ahead as if there were no
-limits.
+server. It may be lost: the next answers restore it. While Redis is unavailable, every call goes ahead without limits.
 """
 
 import asyncio
@@ -173,7 +172,7 @@ class Endpoint:
             call.trial = False
 
     async def circuit(self) -> str | None:
-        """`closed`, or until when the provider is not asked; None while Redis is away."""
+        """`closed`, or until when the provider is not asked; None while Redis is unavailable."""
         found = await self.shared.run(_SCRIPT, self.key, call="look", **RULES)
         if found is None:
             return None

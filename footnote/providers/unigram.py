@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 SPACE = "\u2581"  # how a piece begins that begins a word
-WORSE = 10.0  # what an unknown character is worth below the unlikeliest piece
+WORSE = 10.0  # score of an unknown character, below that of the unlikeliest piece
 _CACHED_WORDS = 1 << 14
-_LONGEST_CACHED = 64  # characters; what stands between two spaces of a script without them hardly recurs
+_LONGEST_CACHED = 64  # characters; what is between two spaces of a script without them hardly recurs
 
 
 class Unigram:

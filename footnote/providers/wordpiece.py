@@ -64,7 +64,7 @@ class WordPiece:
         written = _DROPPED_SPACES.sub("", text).split()  # at any Unicode space
         if max(map(len, written), default=0) <= LONGEST_WORD:
             return map(self._written_ids, written)
-        # A script without spaces: what stands between two of them hardly recurs, and may be a whole book.
+        # A script without spaces: what is between two of them hardly recurs, and may be a whole book.
         return map(self._word_ids, text.translate(self._characters).split())
 
     def _split_written(self, word: str) -> tuple[int, ...]:

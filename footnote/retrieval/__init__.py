@@ -1,6 +1,6 @@
-"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused, then shaped.
+"""Search: a vector leg and a keyword leg over the chunks in scope, fusion of their scores, then shaping.
 
-Where there is a reranker, it reorders the hits in between.
+A configured reranker reorders the hits before shaping.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ from footnote.text import folded
 Mode = Literal["hybrid", "vector", "keyword"]
 
 CANDIDATES = 3  # looked at for each hit that is wanted
-SPARE = 5  # candidates read beside the hits, some of which may be nearly the same
+SPARE = 5  # candidates read in addition to the hits, some of which may be near-duplicates
 DEPTH = 100  # of each leg, at least, where two are fused
 ALONE = 2  # chunks of the vector leg alone for each that is read: a filtered index finds them in a rough order
 SHORT = 50_000  # characters that are compared within a few milliseconds

@@ -96,7 +96,7 @@ def _key(tenant_id: str, query: "Query") -> tuple[Any, ...]:
 
 
 def _condition(tenant_id: str, query: "Query", version: str) -> tuple[str, dict[str, Any]]:
-    """What a question says of documents beside their collections, and the parameters of both."""
+    """The conditions of a question on documents other than their collections, and the parameters of both."""
     also = ""
     parameters: dict[str, Any] = {"tenant": tenant_id}
     if query.document_ids is not None:

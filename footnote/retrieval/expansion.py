@@ -1,4 +1,4 @@
-"""What stands around a hit on its page: the chunks beside it, or the rest of its section."""
+"""The text around a hit on its page: the neighbouring chunks, or the rest of its section."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The keyword leg: where the lexemes of a question stand, and what must match to the letter.
 
 Any lexeme of the question counts; only the rarest ones fetch candidates. Identifiers (error codes, versions, part
-numbers, addresses) are lexemes of their own beside their parts: the SQL function `identifiers` says which. `FY2018`
+numbers, addresses) are complete lexemes in addition to their parts: the SQL function `identifiers` says which. `FY2018`
 asks for 2018, too. A chunk with a rare identifier, or with a phrase that the question puts in quotes, ranks before
 those without. How rare an identifier is, is counted in documents that hold it: neighbouring chunks overlap, and a
 title stands in all chunks of its document. The question comes folded, as the lexemes of the chunks are. It is stemmed

@@ -35,7 +35,7 @@ class _Text:
     """A text by the `parts` of its words, which are found in a tenth of the time of shingles and differ in most texts.
 
     `length` is the number of its words at most, `words` that of different ones within it at least. `doubtful` parts
-    stand beside a character that is not of ASCII, with which they may look like others.
+    are next to a character that is not ASCII, with which they may look like others.
     """
 
     text: str

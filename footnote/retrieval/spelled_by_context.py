@@ -2,7 +2,7 @@
 
 Texts that are about the same hold the word as it should be. There it is looked for with more mistakes than in a whole
 vocabulary, as two words or as one. And a word that is right, but in none of the texts, is taken for one that differs in
-a letter if that stands beside the same neighbour there: `media survival` where they say `median survival`.
+a letter and has the same neighbour there: `media survival` where they say `median survival`.
 """
 
 import re
@@ -68,7 +68,7 @@ class SpellingContext:
         return ()
 
     def _is_part(self, part: str, other: str) -> bool:
-        """Whether it is a word of grammar, or stands there and is the one beside a word of grammar."""
+        """Whether it is a word of grammar, or occurs there next to a word of grammar."""
         return part in _GLUED or (len(part) >= words.SHORTEST and other in _GLUED and self.frequency(part) > 0)
 
     def joined(self, head: str, tail: str) -> str | None:
@@ -79,7 +79,7 @@ class SpellingContext:
         return whole
 
     def beside(self, word: str, before: str | None, behind: str | None) -> str | None:
-        """The word in its place beside the same neighbour, or in most texts, if it differs in a letter."""
+        """The word that has the same neighbour, or occurs in most texts, if it differs by a letter."""
         found = [*self._behind(before)] if before else []
         found += self._before(behind) if behind else []
         near = [each for each in found if _is_slip(word, each)] or self._topics(word)

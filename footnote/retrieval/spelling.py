@@ -107,7 +107,7 @@ ARE_MISSING = """EXISTS (
 
 
 def applied(question: str, corrected: Sequence[Correction]) -> str:
-    """The question with what is looked for in the place of misspelt words; a compound stays beside its parts."""
+    """The question with misspelt words replaced; a compound is followed by its parts."""
     searched = {each.word: each.searched for each in corrected}
     for apart in (each for each in corrected if " " in each.word):
         question = question.replace(apart.word, f"{apart.word} {apart.searched[0]}")
@@ -132,7 +132,7 @@ def _foreign(question: str, languages: Collection[str]) -> frozenset[str]:
 
 
 def _beside(question: str, corrected: Mapping[str, Sequence[str]], context: SpellingContext) -> dict[str, str]:
-    """Real words that the texts lack, and those that stand in their places beside the same neighbour."""
+    """Real words that the texts lack, and the words that have the same neighbours there."""
     found = {}
     for before, word, behind in zip(*(_runs(question)[at:] for at in range(3)), strict=False):
         if not word or word in corrected or context.holds(word.lower()) or _grammatical(word):

@@ -27,7 +27,7 @@ def leg(scope: Scope, query_vectors: Sequence[QueryVector]) -> str:
 
 
 def fell_back(scope: Scope, query_vectors: Sequence[QueryVector]) -> str:
-    """Whether the scope was read whole, because an index found too few, in SQL beside `leg`."""
+    """Whether the complete scope was read because an index found too few; SQL for use with `leg`."""
     if scope.size is not None:
         return "false"
     return " OR ".join(f"(SELECT count(*) FROM indexed_{each.space.id}) < :depth" for each in query_vectors)

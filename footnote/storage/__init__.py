@@ -1,7 +1,7 @@
 """The object store: bytes under a key, on local disk or in S3.
 
-Keys are ours, never made from user input. An object's type, hash and size are in Postgres, because stores differ in
-the metadata that they store.
+Keys are generated, never made from user input. An object's type, hash and size are in Postgres, because stores differ
+in the metadata that they store.
 """
 
 import asyncio

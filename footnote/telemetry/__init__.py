@@ -1,4 +1,4 @@
-"""Structured logs with their context; `metrics` beside them."""
+"""Structured logs with their context. `metrics` and `traces` are in modules of their own."""
 
 import logging
 import sys

@@ -1,7 +1,7 @@
 """All metrics of a program in Prometheus' text format, whether it is one process or several that count together.
 
 Several count in files. prometheus_client gives each process files of its own, by its pid, and sums up all of them, so
-that each death leaves files behind. Here a process takes the first files that no living process has, and goes on
+that each death leaves files behind. Here a process takes the first files that no living process has, and continues
 counting in them: there are as many as there were processes at once.
 """
 

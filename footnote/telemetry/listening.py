@@ -61,7 +61,7 @@ class _Request(BaseHTTPRequestHandler):
             with _rendering:
                 text = self.server.render()
         except Exception:
-            log.exception("metrics fail")
+            log.exception("metrics failed")
             return self._answer(500, "The metrics cannot be read; the log says why.\n")
         return self._answer(200, text)
 

@@ -1,8 +1,8 @@
 """Traces by OpenTelemetry, over OTLP/HTTP; without OTEL_EXPORTER_OTLP_ENDPOINT nothing of it is imported.
 
 One trace leads from an upload to its webhook: the row of a job has the `traceparent` of the request that made it, so
-that a worker that goes on where another was killed goes on in the same trace. Spans hold templates of routes, names of
-steps and providers, and our ids: never a text, a file name or a key, nor the words of an error.
+that a worker that continues where another was killed continues in the same trace. Spans hold templates of routes, names
+of steps and providers, and our ids: never a text, a file name or a key, nor the words of an error.
 """
 
 import gc

@@ -75,13 +75,13 @@ async def _signing_key(session: AsyncSession) -> tuple[SigningKey, datetime]:
     return made, now
 
 
-def looks_like_one(presented: str) -> bool:
+def looks_like_token(presented: str) -> bool:
     return presented.count(".") == 2
 
 
 def issuer_of(presented: str) -> Any:
     """The issuer that a token names, unverified; None for what is not a token."""
-    return read(presented)[1].get("iss") if looks_like_one(presented) else None
+    return read(presented)[1].get("iss") if looks_like_token(presented) else None
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -54,7 +54,7 @@ async def _write(session: AsyncSession, tenant_id: str, action: str, objects: Ma
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for of the log; what is left empty chooses all."""
+    """Conditions on entries of the log; empty ones match all."""
 
     actions: Sequence[str] = ()
     actor: str | None = None

@@ -131,7 +131,7 @@ async def names(session: AsyncSession, key_id: str) -> tuple[str, str | None]:
 
 
 async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
-    """Ends a key for good; asked again: the same. Raises NotFound."""
+    """Revokes a key permanently; repeating it changes nothing. Raises NotFound."""
     key = await session.scalar(scoped(session, ApiKey).where(ApiKey.id == key_id).with_for_update())
     if key is None:
         raise NotFound("key_not_found", f"There is no key {key_id!r}.")
@@ -143,7 +143,7 @@ async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
 
 @dataclass(frozen=True)
 class Verified:
-    """A caller with a good key, and what one look-up found beside it.
+    """A caller with a valid key, and what else the same look-up found.
 
     What was spent since the month began is included only if it was asked for.
     """
@@ -158,7 +158,7 @@ class Verified:
 
 
 async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Verified:
-    """Raises Unauthenticated, alike for unknown, wrong, expired and revoked keys. `to_spend`: asks what was spent."""
+    """Raises the same Unauthenticated for unknown, wrong, expired and revoked keys. `to_spend`: reads the usage."""
     kind, _, rest = presented.partition("_")
     prefix, _, secret = rest.partition("_")
     if kind != "fn" or not (prefix.isascii() and prefix.isalnum()) or not secret:
@@ -173,7 +173,7 @@ async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Veri
 
 
 def refusal() -> Unauthenticated:
-    """The one answer, whatever is wrong with a key or a token."""
+    """The same error for every invalid key or token."""
     return Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
 
 

@@ -19,7 +19,7 @@ NAMES = ("documents", "bytes", "tokens", "usd")
 
 
 async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
-    """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named.
+    """The tenant's quotas, by name: its own, or the configured ones. Unlimited quantities are left out.
 
     Raises TenantDeleted.
     """
@@ -52,31 +52,31 @@ async def check_room(session: AsyncSession, settings: Settings, own: Mapping[str
 
 
 async def check_left(session: AsyncSession, settings: Settings, *, adding: bool) -> None:
-    """Before anything is received or paid: raises Forbidden where nothing is left. May be late by what is under way."""
+    """Call it before work is received or paid: raises Forbidden if a quota is used up. Running work may exceed it."""
     quotas = await of(session, settings)
     if adding:
-        await check_held(session, quotas)
+        await check_storage(session, quotas)
     if quotas.keys() & {"tokens", "usd"}:
-        check_spent(quotas, await usage.this_month(session))
+        check_spending(quotas, await usage.this_month(session))
 
 
 def limits_storage(quotas: Mapping[str, Decimal]) -> bool:
     return bool(quotas.keys() & {"documents", "bytes"})
 
 
-async def check_held(session: AsyncSession, quotas: Mapping[str, Decimal]) -> None:
+async def check_storage(session: AsyncSession, quotas: Mapping[str, Decimal]) -> None:
     """Raises Forbidden where the tenant has as many documents or bytes as it may."""
     if limits_storage(quotas):
         _compare(quotas, await _held(session), over=False)
 
 
-def check_spent(quotas: Mapping[str, Decimal], month: Month) -> None:
+def check_spending(quotas: Mapping[str, Decimal], month: Month) -> None:
     """Raises Forbidden where this month's tokens or dollars are used up."""
     _compare(quotas, {"tokens": Decimal(month.tokens), "usd": month.usd}, over=False)
 
 
 async def used_and_left(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
-    """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
+    """By name: the amounts `used` and `left`, and the `quota`; None without a quota."""
     quotas = await of(session, settings)
     month = await usage.this_month(session)
     used = await _held(session) | {"tokens": Decimal(month.tokens), "usd": month.usd}
@@ -102,7 +102,7 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     return kept
 
 
-async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
+async def storage_by_tenant(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
     """Tenants, oldest first, with their documents and the bytes of those."""
     held = await tallies.of_all_tenants(session)
     found = (await session.scalars(select(Tenant).order_by(Tenant.id))).all()

@@ -30,7 +30,7 @@ class Allowance:
 
 
 async def count_request(shared: Shared, key_id: str, route_class: str, limit: int) -> Allowance | None:
-    """Counts one request against `limit` a minute; None while Redis is away. A refused one costs nothing."""
+    """Counts one request against `limit` a minute; None while Redis is unavailable. A refused one costs nothing."""
     found = await shared.run(_GCRA, f"footnote:rate:{key_id}:{route_class}", window=WINDOW_SECONDS * 1000, limit=limit)
     if found is None:
         return None

@@ -50,7 +50,7 @@ async def open_for(session: AsyncSession, holder: Principal) -> str:
 
 
 async def open_by_code(rt: Runtime, code: str) -> str:
-    """The secret of a new session. Raises Unauthenticated for a code that is unknown, used or over."""
+    """The secret of a new session. Raises Unauthenticated for a code that is unknown, used or expired."""
     is_the_code = (BrowserSession.secret_sha256 == keys.digest(code)) & BrowserSession.opened_at.is_(None)
     secret = secrets.token_urlsafe(32)
     opening = update(BrowserSession).where(is_the_code, BrowserSession.expires_at > func.now())
@@ -105,7 +105,7 @@ _BY_SECRET = keys.FIND.format(
 
 
 async def end(session: AsyncSession, secret: str) -> bool:
-    """Ends the session of the secret. Whether there was one."""
+    """Ends the session of the secret. Returns whether there was one."""
     ended = delete(BrowserSession).where(BrowserSession.secret_sha256 == keys.digest(secret))
     ended_id = await session.scalar(ended.returning(BrowserSession.id))
     if ended_id is not None:
@@ -114,6 +114,6 @@ async def end(session: AsyncSession, secret: str) -> bool:
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes codes and sessions that are over."""
+    """Removes expired codes and sessions."""
     is_idle = BrowserSession.used_at < from_now(-IDLE_SECONDS)
     await session.execute(delete(BrowserSession).where(or_(BrowserSession.expires_at < func.now(), is_idle)))

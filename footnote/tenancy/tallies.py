@@ -114,7 +114,7 @@ _EMPTY = text("DELETE FROM tally WHERE documents = 0 AND searchable = 0 AND chun
 
 
 async def purge(session: AsyncSession) -> int:
-    """Removes totals of nothing, such as those of deleted collections; how many."""
+    """Removes zero totals, such as those of deleted collections; returns their number."""
     return await affected(session, _EMPTY)
 
 
@@ -149,7 +149,7 @@ INSERT INTO tally_change (tenant_id, collection_id, documents, searchable, chunk
 
 
 async def wrong(session: AsyncSession, *, correct: bool) -> Sequence[Any]:
-    """Ids of the collections whose tally is not what is there; reads all documents. `correct`: it is set right."""
+    """Ids of the collections with a wrong tally; reads all documents. `correct`: corrects it."""
     # Two at a time would each add what is missing.
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('footnote.tally'))"))
     statement = _CORRECT if correct else f"SELECT collection_id FROM ({MISSING}) AS missing"  # noqa: S608  constants

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
-from footnote.errors import Busy, DatabaseAway, TenantDeleted
+from footnote.errors import Busy, DatabaseUnavailable, TenantDeleted
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import Embedder, Embeddings, ModelRef, Uncounted, Usage
 from footnote.runtime import Runtime
@@ -127,7 +127,7 @@ async def record(session: AsyncSession, settings: Settings, key_id: str, *spent:
 async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Writing | None = None) -> None:
     """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
-    So does a database that is away: what was found or answered is there all the same. What is to be written `before`
+    So does an unavailable database: what was found or answered remains. What is to be written `before`
     is left out if it has to wait for others too long. Where a process is `writing` each second, what is only to be
     counted waits for that.
     """
@@ -139,7 +139,7 @@ async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Wri
             if before is not None:
                 await before(session)
             await record(session, rt.settings, key_id, *spent)
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         if before is not None and isinstance(error, Busy):
             await record_apart(rt, key_id, *spent)
             return
@@ -188,7 +188,7 @@ async def write_counted(rt: Runtime) -> None:
             await _write(session, counted)
     except TenantDeleted:
         pass  # and its counts with it
-    except DatabaseAway:
+    except DatabaseUnavailable:
         log.warning("usage not counted", tenant_id=rt.tenant, spent=sorted({kind for _, kind, _, _ in counted}))
 
 

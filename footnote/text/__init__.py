@@ -1,4 +1,4 @@
-"""Text rules: what is safe to store, and what looks the same to a reader."""
+"""Text rules: cleaning text for storage, and comparing text as a reader sees it."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ INVISIBLE = (
 )
 # Scripts that put no space between words.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-# Letters of these scripts, and of some of them the marks that stand above, below or behind a letter.
+# Letters of these scripts, and of some of them the marks that are above, below or behind a letter.
 HIRAGANA, KATAKANA = "\u3041-\u309a\u309d\u309e", "\u30a1-\u30fa\u30fc-\u30fe\u31f0-\u31ff"
 HAN, HANGUL = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff", "\uac00-\ud7a3"
 THAI, LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ebd\u0ec0-\u0ecd\u0edc-\u0edf"
@@ -66,7 +66,7 @@ def is_blank(text: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """The text for comparing and searching, never for storing: what looks the same becomes the same.
+    """The text for comparing and searching, never for storing: text that looks the same becomes equal.
 
     NFKC (ligatures, full and half widths), one kind of hyphen, no invisible characters. Idempotent. Both sides of a
     comparison must be folded: without joiners, words of Persian and Indic scripts are spelled differently.

@@ -15,7 +15,7 @@ _TELLING = re.compile(r"[0-9_@/]|\.\S")
 
 
 def telling(text: str) -> str:
-    """What stands between spaces and may hold an identifier: in this, `identifiers` finds what it finds in the text."""
+    """What is between spaces and may hold an identifier: in this, `identifiers` finds what it finds in the text."""
     found, end = [], 0
     while match := _TELLING.search(text, end):
         start, end = text.rfind(" ", 0, match.start()) + 1, text.find(" ", match.end())

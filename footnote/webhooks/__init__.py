@@ -1,6 +1,6 @@
-"""Webhooks: which event goes where. `endpoints` has the receivers, `sending` delivers, `history` shows and resends.
+"""Queues the webhooks of an event. `endpoints` has the receivers, `sending` delivers, `history` shows and resends.
 
-Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
+Deliveries are rows written in the transaction that ends a job; a loop in the dispatcher's process sends due ones.
 """
 
 import hashlib

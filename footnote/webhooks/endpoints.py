@@ -73,7 +73,7 @@ async def list_endpoints(session: AsyncSession, *, limit: int, before: str | Non
 
 
 async def change(session: AsyncSession, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
-    """Sets what is given of url, events, description and enabled. Raises NotFound.
+    """Sets the given fields of url, events, description and enabled. Raises NotFound.
 
     What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be resent later.
     """
@@ -93,7 +93,7 @@ async def change(session: AsyncSession, endpoint_id: str, given: dict[str, Any])
 
 
 async def rotate(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
-    """Gives the endpoint another secret; the one before signs, too, for a day. Raises NotFound."""
+    """Gives the endpoint another secret; the previous one also signs for a day. Raises NotFound."""
     endpoint = await get(session, endpoint_id, locked=True)
     endpoint.previous_secret, endpoint.previous_secret_until = endpoint.secret, from_now(OVERLAP_SECONDS)
     endpoint.secret = new_webhook_secret()

@@ -64,7 +64,7 @@ async def redeliver(session: AsyncSession, endpoint_id: str, delivery_id: str) -
 
 
 async def redeliver_failed(session: AsyncSession, endpoint_id: str, since: datetime) -> int:
-    """Sends again what was queued since then and failed; how many. Raises NotFound, Conflict."""
+    """Resends deliveries that were queued since then and failed; returns their number. Raises NotFound, Conflict."""
     endpoint = await _enabled(session, endpoint_id)
     failed = (WebhookDelivery.endpoint_id == endpoint.id) & (WebhookDelivery.state == "failed")
     sent = (WebhookDelivery.created_at >= since) & (WebhookDelivery.event != endpoints.TEST)

@@ -118,7 +118,7 @@ async def claim(session: AsyncSession, settings: Settings, ids: Sequence[str]) -
 
 
 async def deliver(rt: Runtime, due: Due) -> None:
-    """One attempt at what was claimed: sends it, writes how it went. Raises DatabaseAway: then it is sent again."""
+    """One attempt at a claimed delivery: sends it, records the result. After DatabaseUnavailable it is sent again."""
     ids = {"delivery_id": due.id, "endpoint_id": due.endpoint_id, "tenant_id": due.tenant_id}
     span = traces.spanning("webhook", due.traceparent or "", event_type=due.event, delivery_id=due.id)
     with span, bound_contextvars(**ids):  # every line that the attempt logs has them

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from footnote.answering.agreement import Mismatch, QuotedPlace, mismatch
-from footnote.answering.support import Place, unsupported
+from footnote.answering.agreement import Mismatch, QuotedText, mismatch
+from footnote.answering.support import FootnoteSpan, unsupported
 
 PAGE = """\
 Budget 2017: who gains
@@ -26,10 +26,10 @@ Die Gesellschaft beschäftigte am 31. Dezember 2018 weltweit 93.516 Mitarbeiter.
 """
 
 
-def judged(sentence: str, quote: str, page: str = PAGE, beside: str = "") -> Mismatch | None:
+def judged(sentence: str, quote: str, page: str = PAGE, surroundings: str = "") -> Mismatch | None:
     start = page.index(quote)
     return mismatch(
-        sentence, [QuotedPlace(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{beside}\n{page}"
+        sentence, [QuotedText(page, start, start + len(quote), "3M_2018_10K.pdf > Budget")], f"{surroundings}\n{page}"
     )
 
 
@@ -108,7 +108,7 @@ MISSING = [
 
 @pytest.mark.parametrize(("sentence", "quote", "missing"), MISSING)
 def test_what_no_quote_holds_is_named(sentence: str, quote: str, missing: str) -> None:
-    assert judged(sentence, quote, beside="Is it IBM or Siobhan?") == Mismatch((missing,))
+    assert judged(sentence, quote, surroundings="Is it IBM or Siobhan?") == Mismatch((missing,))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_german_pages() -> None:
 
 def test_every_value_of_a_sentence_is_in_one_of_its_quotes() -> None:
     first, second = PAGE.index("Siobhan gains £899"), PAGE.index("Eddie gains £1,330")
-    both = [QuotedPlace(PAGE, first, first + 18), QuotedPlace(PAGE, second, second + 18)]
+    both = [QuotedText(PAGE, first, first + 18), QuotedText(PAGE, second, second + 18)]
     assert mismatch("Siobhan gains £899 and Eddie £1,330.", both, PAGE) is None
     assert mismatch("Siobhan gains £899 and Eddie £1,331.", both, PAGE) == Mismatch(("£1,331",))
 
@@ -157,8 +157,8 @@ def test_every_value_of_a_sentence_is_in_one_of_its_quotes() -> None:
 def test_the_reason_is_told() -> None:
     answer = "It is so. Siobhan gains £825 [1]. It rains [2]."
     start = PAGE.index("Siobhan gains")
-    evidence = QuotedPlace(PAGE, start, start + 18)
-    found = unsupported(answer, [Place(27, 31, True, evidence), Place(42, 46, False)], PAGE)
+    evidence = QuotedText(PAGE, start, start + 18)
+    found = unsupported(answer, [FootnoteSpan(27, 31, True, evidence), FootnoteSpan(42, 46, False)], PAGE)
     assert [(each.reason, each.missing) for each in found] == [
         ("no_footnote", ()),
         ("not_in_quote", ("£825",)),
@@ -170,5 +170,5 @@ def test_the_reason_is_told() -> None:
 def test_work_grows_with_the_text_however_it_is_made(piece: str) -> None:
     page = (piece * 100_000)[:20_000]
     started = time.process_time()
-    mismatch((piece * 1000)[:1000] + " Acme IBM 17.", [QuotedPlace(page, 10_000, 10_200)], page)
+    mismatch((piece * 1000)[:1000] + " Acme IBM 17.", [QuotedText(page, 10_000, 10_200)], page)
     assert time.process_time() - started < 10

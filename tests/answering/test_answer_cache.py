@@ -19,7 +19,7 @@ from footnote.documents import deletion
 from footnote.filters import Among
 from footnote.models import CachedAnswer, Collection, CollectionRevision, EmbeddingSpace
 from footnote.operations import consistency
-from footnote.providers import Truncated, Turn
+from footnote.providers import ChatMessage, Truncated
 from footnote.retrieval import Query, question_vectors
 from footnote.runtime import Runtime
 from tests import driving
@@ -107,7 +107,7 @@ async def test_whatever_an_answer_depends_on_is_told_apart(keeping: Runtime, ten
     for given in others:
         assert not await again(rt, tenant, **given), given
         assert await again(rt, tenant, **given), given
-    assert not await again(rt, tenant, history=[Turn("user", "Hello"), Turn("assistant", "Hello.")])
+    assert not await again(rt, tenant, history=[ChatMessage("user", "Hello"), ChatMessage("assistant", "Hello.")])
     assert not await again(replace(rt, generator=Other()), tenant)
 
 

@@ -32,7 +32,7 @@ def rt(rt: Runtime, stored: str) -> Runtime:
 
 
 async def ask(rt: Runtime, words: str) -> Done:
-    return (await answering.whole(answering.answer(rt, Question(Query(words)))))[1]
+    return (await answering.collect(answering.answer(rt, Question(Query(words)))))[1]
 
 
 async def test_an_extract_that_holds_what_is_asked_for_answers(rt: Runtime) -> None:

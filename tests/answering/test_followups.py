@@ -4,7 +4,7 @@ import pytest
 
 from footnote.answering.followups import standalone
 from footnote.answering.rewriting import fitting
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.text import estimated_tokens
 
 TOLMIE = "Agnes Tolmie lit the zircon lamp in 1874 [1]."
@@ -69,7 +69,7 @@ STANDING = [
 
 @pytest.mark.parametrize(("asked", "answered", "question", "wanted"), LEANING, ids=[each[2] for each in LEANING])
 def test_what_leans_is_made_to_stand(asked: str, answered: str, question: str, wanted: str) -> None:
-    told = standalone(question, [Turn("user", asked), Turn("assistant", answered)])
+    told = standalone(question, [ChatMessage("user", asked), ChatMessage("assistant", answered)])
     if "?" in wanted:
         assert told == wanted
     for word in wanted.split():
@@ -80,8 +80,8 @@ def test_what_leans_is_made_to_stand(asked: str, answered: str, question: str, w
 
 def test_the_title_of_a_table_is_no_part_of_the_answer() -> None:
     history = [
-        Turn("user", "How much did the works at Harrow cost?"),
-        Turn(
+        ChatMessage("user", "How much did the works at Harrow cost?"),
+        ChatMessage(
             "assistant", "Harrow, Cost (£ million): 4.7 (Table 4: Costs of Works (in millions of pounds) and Area). [1]"
         ),
     ]
@@ -92,15 +92,15 @@ def test_the_title_of_a_table_is_no_part_of_the_answer() -> None:
 
 
 def test_what_stands_alone_stays() -> None:
-    history = [Turn("user", "What is the boiler of the Skerry lighthouse?"), Turn("assistant", TOLMIE)]
+    history = [ChatMessage("user", "What is the boiler of the Skerry lighthouse?"), ChatMessage("assistant", TOLMIE)]
     for question in STANDING:
         assert standalone(question, history) == " ".join(question.split())
         assert standalone(question, []) == " ".join(question.split())
 
 
 def test_a_chain_of_follow_ups_keeps_its_subject() -> None:
-    history = [Turn("user", "What was Acme's revenue in 2018?"), Turn("assistant", "9 [1].")]
-    history += [Turn("user", "And in 2019?"), Turn("assistant", "10 [1].")]
+    history = [ChatMessage("user", "What was Acme's revenue in 2018?"), ChatMessage("assistant", "9 [1].")]
+    history += [ChatMessage("user", "And in 2019?"), ChatMessage("assistant", "10 [1].")]
     told = standalone("Why did it rise?", history)
     assert all(word in told for word in ("rise", "Acme", "revenue", "2019"))
     assert "2018" not in told
@@ -109,16 +109,18 @@ def test_a_chain_of_follow_ups_keeps_its_subject() -> None:
 def test_hostile_text_costs_no_time() -> None:
     """Each would run for minutes if an expression went back and forth over it."""
     for text in ("a" * 8000, "A " * 4000, "and " * 2000, "1,1" * 2700, "it is " * 60, "in the " * 60, "(" * 8000):
-        standalone(text, [Turn("user", text), Turn("assistant", text)])
-        standalone("And in 2019?", [Turn("user", text), Turn("assistant", text)])
-        standalone("Who wrote it?", [Turn("user", text), Turn("assistant", text)])
+        standalone(text, [ChatMessage("user", text), ChatMessage("assistant", text)])
+        standalone("And in 2019?", [ChatMessage("user", text), ChatMessage("assistant", text)])
+        standalone("Who wrote it?", [ChatMessage("user", text), ChatMessage("assistant", text)])
 
 
 # -- as much of a history as fits ----------------------------------------------------------------------------
 
 
 def test_whole_exchanges_are_kept_the_newest_first() -> None:
-    history = [Turn(role, f"{role} {number} " + "x" * 400) for number in range(4) for role in ("user", "assistant")]
+    history = [
+        ChatMessage(role, f"{role} {number} " + "x" * 400) for number in range(4) for role in ("user", "assistant")
+    ]
     assert fitting(history, 10_000) == history
     for tokens in range(0, 1000, 7):
         kept = fitting(history, tokens)
@@ -127,9 +129,12 @@ def test_whole_exchanges_are_kept_the_newest_first() -> None:
         assert sum(estimated_tokens(turn.content) for turn in kept) <= tokens
     assert fitting(history, 0) == []
     assert len(fitting(history, 450)) == 4
-    assert fitting([Turn("user", "é" * 400)], 150) == [], "bytes count, not characters"
+    assert fitting([ChatMessage("user", "é" * 400)], 150) == [], "bytes count, not characters"
 
 
 def test_markers_of_earlier_answers_are_taken_out() -> None:
-    history = [Turn("user", "Who?"), Turn("assistant", 'Agnes [1] and Ada [2: "a quote"], in [12, 3] 1874.')]
+    history = [
+        ChatMessage("user", "Who?"),
+        ChatMessage("assistant", 'Agnes [1] and Ada [2: "a quote"], in [12, 3] 1874.'),
+    ]
     assert [turn.content for turn in fitting(history, 100)] == ["Who?", "Agnes and Ada, in 1874."]

@@ -42,7 +42,7 @@ def rt(rt: Runtime, stored: str) -> Runtime:
 
 
 async def asked(rt: Runtime, text: str, **options: object) -> tuple[Sources, Done]:
-    return await answering.whole(answering.answer(rt, Question(Query(text, mode="keyword", **options))))  # type: ignore[arg-type]
+    return await answering.collect(answering.answer(rt, Question(Query(text, mode="keyword", **options))))  # type: ignore[arg-type]
 
 
 class Splitting(FakeGenerator):

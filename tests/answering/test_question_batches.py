@@ -18,7 +18,7 @@ from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unava
 from footnote.jobs import scheduling
 from footnote.models import Document, QueryBatch, QueryBatchItem, WebhookDelivery
 from footnote.operations import consistency
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn
+from footnote.providers import ChatMessage, GenerationRequest, GeneratorEvent, Token
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from footnote.tenancy import keys, usage
@@ -127,7 +127,7 @@ async def test_a_batch_is_answered_turn_by_turn_and_told_of(one: Runtime, tenant
 async def test_questions_are_kept_whole_until_they_are_asked() -> None:
     given = {"type": "eq", "key": "year", "value": 2026}
     question = Question(Query(ASKED, ["a"], ["doc_1"], None, "vector", 3, 0.5, "section", False))
-    question = replace(question, history=[Turn("user", "x")], system_prompt="s", temperature=0.5)
+    question = replace(question, history=[ChatMessage("user", "x")], system_prompt="s", temperature=0.5)
     fields = json.loads(json.dumps(batch_runs.stored(question, given)))
     assert "tenant_id" not in json.dumps(fields), "whose it is, the batch says"
     back = batch_runs.restored(fields)

@@ -40,7 +40,7 @@ def rt(rt: Runtime, stored: str) -> Runtime:
 
 
 async def ask(rt: Runtime, words: str) -> Done:
-    return (await answering.whole(answering.answer(rt, Question(Query(words)))))[1]
+    return (await answering.collect(answering.answer(rt, Question(Query(words)))))[1]
 
 
 async def test_a_row_far_below_its_head_is_said_with_its_year_and_unit(rt: Runtime) -> None:
@@ -94,14 +94,14 @@ def test_hits_stay_where_no_candidate_has_the_value() -> None:
 def test_more_than_the_hits_are_read_without_a_model() -> None:
     question, hits = Question(Query("Who looks after the marketing?")), PROSE[:10]
     more = [hit(f"more-{number}", "Ada Lund looks after it.") for number in range(20)]
-    assert searching.read_alone(question, hits, [*PROSE, *more]) == [*PROSE, *more[:4]]
+    assert searching.passages_without_model(question, hits, [*PROSE, *more]) == [*PROSE, *more[:4]]
     assert searching.shown(question, hits) == hits[:8]
 
 
 def test_no_more_is_read_where_few_or_strong_hits_are_wanted_or_several_searches_were_made() -> None:
     question = Question(Query("Who looks after the marketing?"))
-    assert searching.read_alone(question, PROSE[:7], PROSE) == PROSE[:7]
-    assert searching.read_alone(replace(question, least_relevance=0.5), PROSE[:10], PROSE) == PROSE[:8]
+    assert searching.passages_without_model(question, PROSE[:7], PROSE) == PROSE[:7]
+    assert searching.passages_without_model(replace(question, least_relevance=0.5), PROSE[:10], PROSE) == PROSE[:8]
     any_sentence = replace(question, query=Query("The marketing is looked after."))
-    assert searching.read_alone(any_sentence, PROSE[:10], PROSE) == PROSE[:8]
-    assert searching.read_alone(replace(question, parts=["Who?", "What?"]), PROSE[:10], PROSE) == PROSE[:10]
+    assert searching.passages_without_model(any_sentence, PROSE[:10], PROSE) == PROSE[:8]
+    assert searching.passages_without_model(replace(question, parts=["Who?", "What?"]), PROSE[:10], PROSE) == PROSE[:10]

@@ -13,7 +13,7 @@ from footnote.documents import deletion, derived_answers
 from footnote.errors import RateLimited, Unavailable
 from footnote.models import Conversation, Message
 from footnote.operations import consistency
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn, Usage
+from footnote.providers import ChatMessage, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.extractive import ExtractiveGenerator
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
@@ -176,7 +176,7 @@ async def test_of_a_stopped_answer_what_came_is_stored(rt: Runtime, chat: Chat, 
     assert shown[3]["content"] == "It says so [1]"
     assert [each["verified"] for each in shown[3]["citations"]] == [True]
     assert shown[1]["passages"][0]["document_id"] == shown[3]["passages"][0]["document_id"] == lamp
-    said = [Turn("user", "Who lit the zircon lamp?"), Turn("assistant", "It says so")]
+    said = [ChatMessage("user", "Who lit the zircon lamp?"), ChatMessage("assistant", "It says so")]
     assert list(chat.requests[-1].history) == said, "nothing is said of what holds nothing"
     await deletion.remove(of_alice, lamp)
     assert {each["answer_status"] for each in (await show(alice, here))["messages"]["data"][1::2]} == {"removed"}
@@ -286,7 +286,7 @@ async def test_the_model_rewrites_and_sees_what_was_said(chat: Chat, alice: Pers
     rewriting, answering = chat.requests
     assert answer["question_as_searched"] == answering.question == "What oil does the zircon lamp burn?"
     assert (rewriting.question, rewriting.passages) == ("And what does it burn?", ())
-    said = [Turn("user", "Who lit the zircon lamp?"), Turn("assistant", "It says so.")]
+    said = [ChatMessage("user", "Who lit the zircon lamp?"), ChatMessage("assistant", "It says so.")]
     assert list(rewriting.history) == list(answering.history) == said
     assert answer["usage"] == {**answer["usage"], "prompt_tokens": 22, "completion_tokens": 14}
 

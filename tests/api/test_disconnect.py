@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api import rendering
+from api import answer_stream
 from api.app import create_app
 from footnote.answering import conversations
 from footnote.database.redis_client import Shared
@@ -171,7 +171,7 @@ async def test_a_disconnect_ends_the_search_in_postgres(api: Api, committing_rt:
 
 async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments are sent, so that no proxy or client closes it."""
-    monkeypatch.setattr(rendering, "SILENT_SECONDS", 0.02)
+    monkeypatch.setattr(answer_stream, "SILENT_SECONDS", 0.02)
     api.model.raw(30.0)
     async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=True) as answer:
         await answer.readuntil(b"event: sources")

@@ -57,7 +57,7 @@ async def test_the_answer_says_what_to_send(
         ("GET", "/documents", 404, "did you mean /v1/documents?"),
         ("POST", "/v1/query/", 404, "did you mean /v1/query?"),
         ("GET", "/v1/collection", 404, "did you mean /v1/collections?"),
-        ("GET", "/nowhere/at/all", 404, "There is nothing at this path."),
+        ("GET", "/nowhere/at/all", 404, "This path does not exist."),
     ],
 )
 async def test_the_answer_says_where_to_go(alice: Person, method: str, path: str, status: int, told: str) -> None:
@@ -71,9 +71,9 @@ async def test_the_answer_says_where_to_go(alice: Person, method: str, path: str
     ("headers", "told"),
     [
         ({}, "No API key was given: send the header `Authorization: Bearer fn_...`"),
-        ({"Authorization": "fn_0123456789ab_secret"}, "not of the scheme Bearer"),
-        ({"Authorization": "Basic dXNlcjpwYXNz"}, "not of the scheme Bearer"),
-        ({"Authorization": "Bearer"}, "no key behind `Bearer`"),
+        ({"Authorization": "fn_0123456789ab_secret"}, "does not have the scheme Bearer"),
+        ({"Authorization": "Basic dXNlcjpwYXNz"}, "does not have the scheme Bearer"),
+        ({"Authorization": "Bearer"}, "no key after `Bearer`"),
     ],
 )
 async def test_the_answer_says_where_the_key_goes(alice: Person, headers: dict[str, str], told: str) -> None:

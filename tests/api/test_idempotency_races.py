@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from footnote.database.clock import from_now
 from footnote.documents import idempotency
-from footnote.errors import Conflict, DatabaseAway
+from footnote.errors import Conflict, DatabaseUnavailable
 from footnote.models import Document, IdempotencyKey, Job, Version
 from footnote.runtime import Runtime
 from tests import driving
@@ -178,13 +178,13 @@ async def test_a_key_that_was_freed_and_taken_anew_is_not_freed_by_the_one_befor
         async with idempotency.once(rt.for_tenant(tenant), "once"):
             await rt.execute(update(IdempotencyKey).values(held_until=from_now(-1)))
             await then
-            raise DatabaseAway
+            raise DatabaseUnavailable
 
     async def take() -> None:
         async with rt.for_tenant(tenant).transaction() as session:
             await idempotency._take(session, "once")
 
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await hold(take())
     with pytest.raises(Conflict, match="request_in_flight"):
         await take()
@@ -206,9 +206,9 @@ class Lossy(Runtime):
                 text("SELECT EXISTS (SELECT FROM document WHERE xmin = pg_current_xact_id()::xid)")
             )
             if lost and self.before:
-                raise DatabaseAway
+                raise DatabaseUnavailable
         if lost:
-            raise DatabaseAway
+            raise DatabaseUnavailable
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -175,7 +175,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("fetch", {"id": "https://example.com"}, "There is no page or document with the id 'https://example.com'."),
     ("fetch", {"id": "doc_" + 26 * "0"}, "There is no document 'doc_"),
     ("list_documents", {"status": "done"}, "The argument `status` must be one of queued, running, waiting, ready,"),
-    ("list_documents", {"cursor": "2"}, "The argument `cursor` is not one that this list gave."),
+    ("list_documents", {"cursor": "2"}, "The argument `cursor` is not one of this list."),
     ("add_url", {"url": "http://127.0.0.1/"}, "The argument `url` is refused: 127.0.0.1 is not a public address."),
     ("add_text", {"text": "x", "metadata": "y"}, "The argument `metadata` must be a JSON object."),
     ("add_text", {"text": "words", "filename": "a.pdf"}, "The name ends in .pdf, but the content is plain text."),
@@ -191,7 +191,7 @@ async def test_errors_are_results_in_a_sentence(rt: Runtime, stored: Any, monkey
             assert said(result).startswith(sentence), result.content
         monkeypatch.setattr("footnote.retrieval.search", None)
         result = await client.call_tool("search", {"query": "oil"})
-        assert (result.is_error, said(result)) == (True, "Something failed on our side; it is in the log.")
+        assert (result.is_error, said(result)) == (True, "An unexpected error; the server's log has the details.")
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from footnote import errors
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.openai_client import ASKED, FOG, LAMP, Quoting, client, page_text, refused, writer
@@ -44,7 +44,7 @@ INVALID: list[tuple[str, str, str | None, dict[str, Any]]] = [
     ("missing_required_parameter", "Missing required parameter: 'model'.", "model", {"model": None}),
     ("missing_required_parameter", "Missing required parameter: 'messages'.", "messages", {"messages": None}),
     ("invalid_value", "at least 1 item", "messages", {"messages": []}),
-    ("invalid_value", "no message of the user", "messages", {"messages": [{"role": "system", "content": "a"}]}),
+    ("invalid_value", "no user message", "messages", {"messages": [{"role": "system", "content": "a"}]}),
     ("invalid_value", "'system'", "messages.0.role", {"messages": [{"role": "boss", "content": "a"}]}),
     ("invalid_value", "empty", "messages", {"messages": [{"role": "user", "content": " \0"}]}),
     ("invalid_value", "8192", "messages", {"messages": [{"role": "user", "content": "a" * 8193}]}),
@@ -178,7 +178,10 @@ async def test_what_was_said_before_is_the_history(
         model="fake-chat", messages=messages, temperature=0.5, max_tokens=5, max_completion_tokens=99_999
     )
     request = writer.requests[-1]
-    assert request.history == [Turn("user", "What burns\nparaffin oil?"), Turn("assistant", "The zircon lamp.")]
+    assert request.history == [
+        ChatMessage("user", "What burns\nparaffin oil?"),
+        ChatMessage("assistant", "The zircon lamp."),
+    ]
     assert request.system_prompt == f"{long.strip()}\n\nBe brief."
     assert (request.model, request.temperature, request.max_tokens) == ("fake-chat", 0.5, 32_768)
     assert made.model == "fake-chat"
@@ -188,7 +191,7 @@ async def test_what_was_said_before_is_the_history(
     nothing = await client.chat.completions.create(
         model="footnote", messages=[{"role": "user", "content": "How do tulips bloom?"}]
     )
-    assert nothing.choices[0].message.content.startswith("The documents do not hold an answer")  # type: ignore[union-attr]
+    assert nothing.choices[0].message.content.startswith("The documents do not contain an answer")  # type: ignore[union-attr]
     assert (nothing.choices[0].message.annotations, nothing.choices[0].finish_reason) == ([], "stop")
 
 
@@ -242,6 +245,6 @@ async def test_an_error_is_told_as_the_client_reads_it(
     assert last["error"].keys() == {"message", "type", "param", "code"}
     assert (last["error"]["type"], last["error"]["code"]) == ("server_error", "answer_timeout")
     stream = await client.chat.completions.create(model="footnote", messages=ASKING, stream=True)
-    with pytest.raises(openai.APIError, match="did not come to an end"):
+    with pytest.raises(openai.APIError, match="did not complete its answer"):
         async for _ in stream:
             pass

@@ -29,7 +29,7 @@ async def test_what_no_route_answers_has_the_form_as_well(alice: Person) -> None
     assert answer.headers["allow"] == "GET"
     problem(await alice.client.get("/v1/nothing"), 404)
     hint = problem(await alice.client.post("/v1/models"), 404)["detail"]
-    assert hint == "There is nothing at this path; did you mean /openai/v1/models?"
+    assert hint == "This path does not exist; did you mean /openai/v1/models?"
 
 
 async def test_who_asks_without_a_right_to_is_told_so(alice: Person) -> None:

@@ -15,7 +15,7 @@ from footnote.database.clock import from_now
 from footnote.documents import deletion, derived_answers
 from footnote.models import AuditEvent, StoredResponse
 from footnote.operations import consistency
-from footnote.providers import Turn
+from footnote.providers import ChatMessage
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from tests import driving
@@ -211,7 +211,7 @@ async def test_a_response_follows_another(
     second = await client.responses.create(model="footnote", input="And when?", previous_response_id=first.id)
     assert second.previous_response_id == first.id
     request = writer.requests[-1]
-    assert request.history == [Turn("user", ASKED), Turn("assistant", unmarked(first.output_text))]
+    assert request.history == [ChatMessage("user", ASKED), ChatMessage("assistant", unmarked(first.output_text))]
     assert request.system_prompt is None, "instructions do not carry over"
     third = await client.responses.create(model="footnote", input="Why?", previous_response_id=second.id, store=False)
     assert third.previous_response_id == second.id

@@ -110,7 +110,7 @@ def test_only_the_theme_is_stored_on_the_device() -> None:
     stored = [
         path.name for path in SOURCES if re.search(r"localStorage|sessionStorage|document\.cookie", path.read_text())
     ]
-    assert stored == ["head.js", "theme.js"]
+    assert stored == ["header.js", "theme.js"]
 
 
 def test_modules_are_short_and_import_downwards() -> None:
@@ -125,7 +125,7 @@ def test_modules_are_short_and_import_downwards() -> None:
         for name in re.findall(r'from "(\.[^"]+)"', text):
             other = (path.parent / name).resolve()
             assert other.exists(), (path.name, name)
-            allowed = floor(other) <= floor(path) or (path.name, other.name) in {("head.js", "keys.js")}
+            allowed = floor(other) <= floor(path) or (path.name, other.name) in {("header.js", "keys.js")}
             assert allowed, (path.name, other.name)
 
 

@@ -220,14 +220,14 @@ async def test_completed_in_parallel_it_is_done_once(api: Api, s3: S3Store, monk
     begun = await begin(api)
     await send(begun, TEXT)
     reached, go_on = asyncio.Event(), asyncio.Event()
-    look_through = uploads.look_through
+    inspect_stored = uploads.inspect_stored
 
     async def waiting(*given: Any) -> Any:
         reached.set()
         await go_on.wait()
-        return await look_through(*given)
+        return await inspect_stored(*given)
 
-    monkeypatch.setattr(presigned_uploads, "look_through", waiting)
+    monkeypatch.setattr(presigned_uploads, "inspect_stored", waiting)
     first = asyncio.create_task(complete(api, begun))
     await reached.wait()
     for answer in await asyncio.gather(*(complete(api, begun) for _ in range(3))):
@@ -339,14 +339,14 @@ async def test_an_abort_while_it_is_being_completed_wins(
 ) -> None:
     begun = await begin(api)
     await send(begun, TEXT)
-    look_through = uploads.look_through
+    inspect_stored = uploads.inspect_stored
 
     async def aborted(*given: Any) -> Any:
-        seen = await look_through(*given)
+        seen = await inspect_stored(*given)
         assert (await abort(api, begun)).status_code == 204
         return seen
 
-    monkeypatch.setattr(presigned_uploads, "look_through", aborted)
+    monkeypatch.setattr(presigned_uploads, "inspect_stored", aborted)
     refused(await complete(api, begun), 503, "store_unavailable")
     refused(await complete(api, begun), 404, "upload_not_found")
     assert await api.count(Document) == [0]
@@ -471,15 +471,15 @@ async def test_a_long_look_at_the_bytes_is_not_overtaken_by_the_sweep(
     hold_often(monkeypatch)
     begun = await begin(api)
     await send(begun, TEXT)
-    look_through = uploads.look_through
+    inspect_stored = uploads.inspect_stored
 
     async def slow(rt: Runtime, key: str, filename: str) -> Any:
         for _ in range(3):
             await given_more_time(rt, key)
             assert await objects.sweep(rt) == 0
-        return await look_through(rt, key, filename)
+        return await inspect_stored(rt, key, filename)
 
-    monkeypatch.setattr(presigned_uploads, "look_through", slow)
+    monkeypatch.setattr(presigned_uploads, "inspect_stored", slow)
     assert (await complete(api, begun)).status_code == 202
     assert await settled(api, s3) == await named(api.rt)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import rendering
+from api import answer_stream
 from api.routes import batches
 from footnote.answering import batch_runs
 from footnote.errors import Unavailable
@@ -61,7 +61,7 @@ async def test_each_question_has_its_result_in_order(bob: Person) -> None:
 
 async def test_an_unexpected_error_fails_one_question(bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = iter((ZeroDivisionError(), Unavailable("provider_unavailable")))
-    collect = rendering.collect
+    collect = answer_stream.collect
 
     async def sometimes(events: Any) -> Any:
         if error := next(failing, None):

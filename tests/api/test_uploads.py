@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from footnote.documents import objects, uploads
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
 from tests.conftest import Person
@@ -401,7 +401,7 @@ async def test_nothing_is_left_when_the_database_refuses(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def failing(*_args: Any, **_named: Any) -> None:
-        raise DatabaseAway
+        raise DatabaseUnavailable
 
     monkeypatch.setattr("footnote.documents.accept", failing)
     answer = await alice.client.post("/v1/documents", files={"file": ("a.txt", TEXT)})

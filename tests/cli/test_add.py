@@ -268,7 +268,7 @@ def test_what_a_folder_holds_beside_is_told_at_the_end(stub: StubApi, footnote: 
     assert {"path": str(folder / "b.exe"), "reason": "not of a supported type"} in named
     for number in range(20):
         (folder / f"{number}.exe").touch()
-    assert "skipped  15 more; --json names them all\n" in footnote("add", str(folder)).out
+    assert "skipped  15 more; --json lists them all\n" in footnote("add", str(folder)).out
 
 
 def test_a_long_wait_is_told_with_its_reason_and_end_again_and_again(

@@ -121,7 +121,7 @@ def test_the_stack_that_began_last_is_remembered_and_a_login_stays(footnote: Foo
     assert user_file.server() == user_file.StoredServer(url, "fn_second", "up")
     assert footnote("jobs").code == 0
     assert footnote("login", "--url", url, "--key", "fn_login").code == 0
-    assert f"talk to {url}, until `footnote logout`" in _remembered("http://127.0.0.1:1", "fn_third")
+    assert f"use {url}, until `footnote logout`" in _remembered("http://127.0.0.1:1", "fn_third")
     assert user_file.server() == user_file.StoredServer(url, "fn_login", "login")
 
 

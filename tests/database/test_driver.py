@@ -12,7 +12,7 @@ from sqlalchemy import text
 from footnote import jobs
 from footnote.database.driver import driver, planning_once
 from footnote.documents import accepting, reading
-from footnote.errors import DatabaseAway, TenantDeleted
+from footnote.errors import DatabaseUnavailable, TenantDeleted
 from footnote.models import Tenant
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -59,9 +59,9 @@ async def _say(rt: Runtime, statement: str, *, cut_off: bool = False) -> None:
 
 
 async def test_a_lost_connection_counts_as_a_database_that_is_away(committing_rt: Runtime) -> None:
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await _say(committing_rt, "SELECT pg_terminate_backend(pg_backend_pid())")
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await _say(committing_rt, "SELECT 1", cut_off=True)
     async with committing_rt.transaction() as session:
         assert await session.scalar(text("SELECT 1")) == 1

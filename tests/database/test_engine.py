@@ -11,7 +11,7 @@ from sqlalchemy import Executable, text
 
 from footnote.database import engine, leases, opening
 from footnote.database.engine import connect, database_dsn
-from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid
+from footnote.errors import DatabaseUnavailable, DatabaseUnfit, Invalid
 from footnote.operations import bootstrap
 from footnote.providers.local import LocalEmbedder
 from footnote.runtime import Runtime, open_runtime
@@ -81,7 +81,7 @@ async def test_a_connection_gives_its_locks_back_when_its_process_freezes(settin
 
 async def test_a_statement_that_takes_too_long_is_a_postgres_that_is_away(settings: Settings) -> None:
     async with open_runtime(settings, pool_size=1, patience=0.05) as rt:
-        with pytest.raises(DatabaseAway):
+        with pytest.raises(DatabaseUnavailable):
             await rt.execute(text("SELECT pg_sleep(60)"))
 
 

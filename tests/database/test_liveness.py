@@ -15,7 +15,7 @@ from footnote import deadline
 from footnote.database import engine, liveness
 from footnote.deadline import Deadline
 from footnote.documents import objects
-from footnote.errors import Busy, DatabaseAway
+from footnote.errors import Busy, DatabaseUnavailable
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.tenancy import keys, tenants
@@ -143,7 +143,7 @@ async def test_a_request_whose_time_is_over_waits_for_nothing_more(committing_rt
             asked.append(str(await session.scalar(text("SELECT pg_backend_pid()"))))
             await session.execute(text("SELECT pg_sleep(600)"))
 
-    with pytest.raises(DatabaseAway) as raised:
+    with pytest.raises(DatabaseUnavailable) as raised:
         await asyncio.wait_for(asyncio.create_task(request()), 30)
     assert raised.value.code == "database_unavailable"
     async with rt.sessions() as session, asyncio.timeout(60):  # the statement is ended in Postgres, too
@@ -159,7 +159,7 @@ async def test_tidying_up_does_not_wait_for_a_database_that_is_away(
 
     async def away(*_: Any, **__: Any) -> None:
         connected.append(None)
-        raise DatabaseAway from TimeoutError()
+        raise DatabaseUnavailable from TimeoutError()
 
     async def upload(rt: Runtime) -> None:
         deadline.current.set(Deadline(60))
@@ -170,7 +170,7 @@ async def test_tidying_up_does_not_wait_for_a_database_that_is_away(
                 await session.execute(text("SELECT 1"))
 
     async with open_runtime(committing_rt.settings, pool_size=2, interactive=True) as rt:
-        with pytest.raises(DatabaseAway):
+        with pytest.raises(DatabaseUnavailable):
             await asyncio.create_task(upload(rt))
     assert len(connected) == 1
 
@@ -216,6 +216,6 @@ async def test_whether_postgres_answers_is_not_asked_on_the_time_of_one_request(
 
         first = asyncio.create_task(sleep(0.1, 0.2))
         second = asyncio.create_task(sleep(1.5, 60))
-        with suppress(DatabaseAway):
+        with suppress(DatabaseUnavailable):
             await first
         await second

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import retrieval
 from footnote.database import engine
 from footnote.database.engine import answers, connect, connect_for_pool, is_polling
-from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid
+from footnote.errors import DatabaseUnavailable, DatabaseUnfit, Invalid
 from footnote.operations import bootstrap
 from footnote.operations.backups.taking import back_up
 from footnote.retrieval import vector_leg
@@ -162,7 +162,7 @@ async def test_a_session_of_ones_own_is_found_past_the_pooler(pooled: Settings, 
     connection.terminate()
     await bootstrap.database_answers(past)
     wrong = pooled.model_copy(update={"database_direct_url": pooled.database_url})
-    with pytest.raises(Invalid, match="DATABASE_DIRECT_URL leads to a pooler"):
+    with pytest.raises(Invalid, match="DATABASE_DIRECT_URL is the address of a pooler"):
         await bootstrap.database_answers(wrong)
 
 
@@ -199,7 +199,7 @@ async def test_a_pooler_that_is_killed_is_a_database_that_is_away(settings: Sett
             os.kill(pooler.process.pid, signal.SIGKILL)
             pooler.process.wait()
             for _ in range(2):
-                with pytest.raises(DatabaseAway):
+                with pytest.raises(DatabaseUnavailable):
                     async with asyncio.timeout(30):
                         await rt.execute(text("SELECT 1"))
             assert not await answers(pooled)

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, ingest
-from footnote.database import spares
+from footnote.database import reserved_names
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
-from footnote.errors import DatabaseAway, Unavailable
+from footnote.errors import DatabaseUnavailable, Unavailable
 from footnote.models import Document, UnownedObject
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
@@ -103,9 +103,9 @@ async def test_an_object_that_was_adopted_stays_even_if_the_answer_to_the_commit
         async with objects.reserved(rt, key):
             await write(rt, key)
             await accept(rt, tenant, replace(upload, object_key=key))
-            raise DatabaseAway
+            raise DatabaseUnavailable
 
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await accept_unanswered()
     assert await settled(rt) == {key} == await named(rt)
 
@@ -197,7 +197,7 @@ async def test_what_a_killed_process_wrote_is_swept_when_its_time_is_over(commit
 async def test_uploads_in_quick_succession_share_reservations(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spares, "QUICK_SECONDS", 3600.0)
+    monkeypatch.setattr(reserved_names, "QUICK_SECONDS", 3600.0)
     rt, counts = committing_rt.for_tenant(tenant), []
     reserve = objects.reserve
 

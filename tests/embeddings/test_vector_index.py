@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 from footnote.database.engine import connect
 from footnote.embeddings import vector_index
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
@@ -105,7 +105,7 @@ async def test_writers_pass_a_build_and_its_server_process_may_be_killed(
     assert await noted(filled) == ("building", None)
     await driving.ready(filled, await driving.new_tenant(filled), "A text beside the build.")
     await looking.execute("SELECT pg_terminate_backend($1)", pid)
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await building
     assert [valid for _, valid in await state(filled)] == [False]
     await other.close()

@@ -14,7 +14,7 @@ from footnote.database.leases import LeaseLost
 from footnote.errors import CODES, DocumentRejected, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.formats import ParsedPage
 from footnote.ingest import artifacts
-from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.artifacts import ArtifactsMissing
 from footnote.ingest.chunking import TextChunk
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Artifact, Embedding, Job, WebhookDelivery
@@ -318,7 +318,7 @@ async def test_a_job_that_a_newer_upload_overtook_cannot_win(rt: Runtime, tenant
     job = await job_of(rt, old.details.job.id)
     assert (job.state, job.waiting_for) == ("cancelled", None)
     work = ingest._STEPS[held.step]
-    with pytest.raises((LeaseLost, DocumentRejected, OutputGone)):  # what it works on is gone from the store, too
+    with pytest.raises((LeaseLost, DocumentRejected, ArtifactsMissing)):  # what it works on is gone from the store, too
         await work(rt, held, Heartbeat(rt, held))
     with pytest.raises(LeaseLost):
         async with rt.transaction() as session:

@@ -14,8 +14,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from footnote import ingest, jobs
-from footnote.database.engine import database_away, open_engine
-from footnote.errors import Busy, DatabaseAway
+from footnote.database.engine import database_unavailable, open_engine
+from footnote.errors import Busy, DatabaseUnavailable
 from footnote.jobs import recovery
 from footnote.models import Chunk, Job
 from footnote.runtime import Runtime
@@ -282,7 +282,7 @@ async def test_a_transaction_whose_backend_is_ended_counts_as_database_away(comm
             await session.execute(select(Job.id))
             await end_other_backends(committing_rt)
             await session.execute(select(Job.id))
-    assert isinstance(raised.value, DatabaseAway), repr(raised.value)
+    assert isinstance(raised.value, DatabaseUnavailable), repr(raised.value)
 
 
 @contextlib.asynccontextmanager
@@ -313,14 +313,16 @@ async def test_a_server_that_starts_up_stops_is_full_or_refuses_us_counts_as_awa
             async with async_sessionmaker(engine)() as session:
                 await session.execute(text("SELECT 1"))
         await engine.dispose()
-    assert (database_away(raised.value) or isinstance(raised.value, DatabaseAway)) is away, repr(raised.value)
+    assert (database_unavailable(raised.value) or isinstance(raised.value, DatabaseUnavailable)) is away, repr(
+        raised.value
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "name.invalid", "/nowhere"])
 async def test_a_server_that_is_not_there_counts_as_away(host: str) -> None:
     url = f"postgresql://@/x?host={host}" if host[0] == "/" else f"postgresql://{host}/x"
     engine = open_engine(Settings(_env_file=None, database_url=url), pool_size=1)
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         async with engine.connect():
             pass
     await engine.dispose()
@@ -331,7 +333,7 @@ async def test_a_mistake_of_ours_does_not_count_as_away(committing_rt: Runtime) 
         with pytest.raises(Exception) as raised:  # noqa: PT011  which of several kinds is the point
             async with committing_rt.transaction() as session:
                 await session.execute(text(statement))
-        assert not database_away(raised.value)
+        assert not database_unavailable(raised.value)
 
 
 async def test_a_deadlock_is_busy(committing_rt: Runtime, tenant: str) -> None:

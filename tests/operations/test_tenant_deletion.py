@@ -132,7 +132,7 @@ async def key_of(rt: Runtime, tenant: str) -> str:
 
 
 async def refused(rt: Runtime, presented: str) -> bool:
-    verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
+    verify = access_tokens.verify if access_tokens.looks_like_token(presented) else keys.verify
     try:
         await verify(rt, presented)
     except Unauthenticated:

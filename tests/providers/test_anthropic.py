@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from footnote.errors import FootnoteError, RateLimited, Unavailable
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Truncated, Turn, Usage
+from footnote.providers import ChatMessage, GenerationRequest, GeneratorEvent, Token, Truncated, Usage
 from footnote.providers.anthropic import MAX_TOKENS, AnthropicGenerator
 from footnote.settings import Settings
 from tests.fakes import FakeServer
@@ -65,7 +65,7 @@ async def test_what_the_api_does_not_take_is_not_sent(server: FakeServer, genera
         type="message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 3, "output_tokens": 4}
     )
     server.raw(HEAD, counted, STOP)
-    history = [Turn("assistant", "Hello."), Turn("user", "Hi."), Turn("assistant", " ")]
+    history = [ChatMessage("assistant", "Hello."), ChatMessage("user", "Hi."), ChatMessage("assistant", " ")]
     assert await collect(generator, GenerationRequest("Who?", (), history, temperature=1.7)) == [Usage(3, 4)]
     [asked] = server.asked
     assert (asked["temperature"], asked["max_tokens"]) == (1.0, MAX_TOKENS)

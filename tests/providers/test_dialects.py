@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from footnote.errors import FootnoteError, ProviderRejected
-from footnote.providers import GenerationRequest, Passage, Token, Turn, Usage
+from footnote.providers import ChatMessage, GenerationRequest, Passage, Token, Usage
 from footnote.providers.anthropic import AnthropicGenerator
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
@@ -18,7 +18,7 @@ from tests.providers.test_openai import DONE, HEAD, delta, vectors
 pytestmark = pytest.mark.anyio
 
 PASSAGE = Passage(1, "lamp.txt", "The lamp burns colza oil.")
-HISTORY = (Turn("assistant", "Hello."), Turn("user", "Hi."))
+HISTORY = (ChatMessage("assistant", "Hello."), ChatMessage("user", "Hi."))
 REQUEST = GenerationRequest("What?", (PASSAGE,), HISTORY, "Be brief.", temperature=0.2, max_tokens=300)
 
 

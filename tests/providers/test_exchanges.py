@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
-from footnote.providers import GenerationRequest, Passage, Token, Turn, Usage, open_embedder, open_generators
+from footnote.providers import ChatMessage, GenerationRequest, Passage, Token, Usage, open_embedder, open_generators
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from tests.fakes import FakeServer
@@ -21,7 +21,7 @@ EXCHANGES = Path(__file__).parent / "exchanges"
 REQUEST = GenerationRequest(
     "What does it burn?",
     [Passage(1, "lamps.txt", "The lamp burns colza oil.")],
-    [Turn("user", "Which lamp?"), Turn("assistant", "The one of Fairhaven.")],
+    [ChatMessage("user", "Which lamp?"), ChatMessage("assistant", "The one of Fairhaven.")],
     temperature=0.5,
     max_tokens=300,
 )
@@ -101,7 +101,7 @@ async def test_an_answer(server: FakeServer, name: str, quota: Quota) -> None:
     ("name", "kind", "message", "retry_after"),
     [
         ("anthropic-overloaded-within", Unavailable, "529: Overloaded", None),
-        ("anthropic-broken-off", Unavailable, "broke off", None),
+        ("anthropic-broken-off", Unavailable, "interrupted", None),
         ("anthropic-invalid", ProviderRejected, "400: max_tokens: 300 > 200", None),
         ("anthropic-bad-key", AccountRefused, "401: invalid x-api-key", None),
         ("anthropic-forbidden", AccountRefused, "403: Your API key", None),

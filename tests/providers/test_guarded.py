@@ -493,7 +493,7 @@ async def test_a_provider_that_fails_is_left_alone_and_everybody_is_told(
             assert 1 <= int(answer.headers["retry-after"]) <= 5
             ready = await http.get("/readyz")
             assert ready.status_code == 200
-            assert ready.json()["providers"][name].startswith("failing, not asked before 2")
+            assert ready.json()["providers"][name].startswith("failing, not called before 2")
             assert (await metrics.of_the_installation(working))[circuit] == 1
             assert len(server.calls) == 5
 

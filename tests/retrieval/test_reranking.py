@@ -346,6 +346,6 @@ async def test_readiness_names_a_reranker_that_fails(
             assert (await client.post("/v1/search", json={"query": "siren"})).status_code == 200
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["reranker"]) == (200, "cohere/m-1")
-        assert answer.json()["providers"]["cohere/m-1"].startswith("failing, not asked before 2")
+        assert answer.json()["providers"]["cohere/m-1"].startswith("failing, not called before 2")
         told = await metrics.of_the_installation(working)
         assert told['footnote_provider_circuit_open{provider="cohere/m-1"}'] == 1

@@ -239,7 +239,7 @@ async def upgrade_under_load(env: dict[str, str], load: Load) -> None:
     await asyncio.sleep(2)
     stop.set()
     await loading
-    print(f"migrated in {took:.1f} s beside {len(load.seconds)} requests, the longest {max(load.seconds):.2f} s")
+    print(f"migrated in {took:.1f} s during {len(load.seconds)} requests, the longest {max(load.seconds):.2f} s")
     print(f"of those before it, {before:.2f} s; the longest wait for its locks, {await blocked:.2f} s")
     if not await load.all_ready():
         raise SystemExit("The worker of the release before did not read everything.")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.documents import deletion, idempotency
-from footnote.errors import DatabaseAway
+from footnote.errors import DatabaseUnavailable
 from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
 from tests import driving
@@ -40,7 +40,7 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
         async def transaction(self, **settings: str) -> AsyncIterator[AsyncSession]:
             if outage:
                 outage.pop()
-                raise DatabaseAway
+                raise DatabaseUnavailable
             async with super().transaction(**settings) as session:
                 yield session
 

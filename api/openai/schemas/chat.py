@@ -48,7 +48,7 @@ class ChatIn(AskingIn):
 
 
 def is_structured(text_format: Any) -> bool:
-    """Whether something else than plain text is asked for."""
+    """Whether the request asks for another format than plain text."""
     return bool(text_format) and not (isinstance(text_format, dict) and text_format.get("type") == "text")
 
 

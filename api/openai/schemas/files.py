@@ -32,7 +32,7 @@ def _with_members(given: Any) -> Any:
 
 
 class FileFieldsIn(LenientIn):
-    """What a form says of its file."""
+    """The fields of a form, without its file."""
 
     purpose: Purpose
     expires_after: FileExpiryIn | None = None

@@ -80,7 +80,7 @@ class CollectionOptions(TypedDict, total=False):
 
 
 class WordCorrection(Shape):
-    """`CorrectionOut` of the API. A word that stands nowhere in what was searched, and what was looked for instead:
+    """`CorrectionOut` of the API. A word that is not in the searched documents, and what was searched instead: the
     nearest words, or its parts.
     """
 
@@ -97,8 +97,8 @@ class HitContext(Shape):
 
 
 class SearchCoverage(Shape):
-    """`CoverageOut` of the API. What was searched. The answer lacks what is in `unfinished` documents: ask again
-    when they are ready.
+    """`CoverageOut` of the API. What was searched. The answer does not use `unfinished` documents: ask again when
+    they are ready.
     """
 
     documents: int
@@ -246,7 +246,7 @@ class Answer(Shape):
 
 
 class MessagePassage(Shape):
-    """`PassageOut` of the API. Where a passage stands that was found for an answer."""
+    """`PassageOut` of the API. The position of a passage that was found for an answer."""
 
     document_id: str
     filename: str
@@ -261,7 +261,7 @@ class MessagePassage(Shape):
 
 
 class StoredMessage(Shape):
-    """`MessageOut` of the API. Of an answer also what was searched and found; null for a question, and for answers
+    """`MessageOut` of the API. An answer also has what was searched and found; null for a question, and for answers
     of earlier versions.
     """
 

@@ -197,9 +197,7 @@ class DocumentChunk(Shape):
 
 
 class CostEstimate(Shape):
-    """`EstimateOut` of the API. What ingesting a file would take. `documents` counts the file and the files within
-    it.
-    """
+    """`EstimateOut` of the API. The estimated ingestion of a file. `documents` counts the file and the files in it."""
 
     documents: int
     pages: int

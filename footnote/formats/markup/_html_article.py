@@ -109,7 +109,7 @@ _TRUSTED = 0.5  # share of the page's own text that must be in `main`
 _MOST_NAMED = 0.3  # share of it that a part may have that only its name gives away
 _LEAST = 25  # characters below which an article is none
 _MOST_MAINS = 8
-_MOST_BLOCKS = 100_000  # that are held; a page of more is data
+_MOST_BLOCKS = 100_000  # kept in memory; a page with more is data
 
 
 @dataclass(slots=True)
@@ -282,7 +282,7 @@ def _link_lists(parts: list[_Part], whole: _Part) -> list[_Part]:
 
 
 def _outermost(parts: list[_Part]) -> list[_Part]:
-    """The parts that are in no other of them."""
+    """The parts that are not inside another one."""
     found: list[_Part] = []
     for part in sorted(parts, key=lambda part: (part.begin, -part.end)):
         if not found or part.begin > found[-1].end:

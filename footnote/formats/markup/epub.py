@@ -150,7 +150,7 @@ def _encrypted(archive: zipfile.ZipFile) -> set[str]:
 def _document(data: bytes, above: Titles, places: dict[str, Titles]) -> Iterator[Block]:
     """A document's text in the pieces that the table of contents lists.
 
-    What stands before the first of them goes on under the titles `above`, until it has headings of its own.
+    What is before the first of them continues under the titles `above`, until it has headings of its own.
     """
     markup = _EMPTY.sub(r"<\1\2></\1>", decode(data))
     start, path, is_titled = 0, places.get("", above), "" in places

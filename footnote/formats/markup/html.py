@@ -37,7 +37,7 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 class HtmlTextWriter:
-    """Collects the text under one heading, and what must stand between it and the next text."""
+    """Collects the text under one heading, and what must be between it and the next text."""
 
     def __init__(self) -> None:
         self._out: list[str] = []

@@ -37,7 +37,7 @@ def tables(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _table(lines: list[str], start: int) -> tuple[int, str]:
-    """The line behind the table that starts at a line, and its header; the next line where none starts."""
+    """The line after the table that starts at a line, and its header; the next line where none starts."""
     line = lines[start]
     if _GRID_TOP.fullmatch(line):
         end = _first(lines, start + 1, lambda line: not line.lstrip().startswith(("|", "+")))
@@ -54,7 +54,7 @@ def _table(lines: list[str], start: int) -> tuple[int, str]:
 
 
 def _first(lines: list[str], start: int, wanted: Callable[[str], object]) -> int:
-    """The number of the first line from `start` on that is wanted, or behind the last one."""
+    """The number of the first line from `start` on that is wanted, or after the last one."""
     return next((number for number in range(start, len(lines)) if wanted(lines[number])), len(lines))
 
 

@@ -53,7 +53,7 @@ _DECLARED = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 
 
 class RtfPlace(Enum):
-    """What the text of a group is for."""
+    """The purpose of a group's text."""
 
     TEXT = 0
     NOTE = 1
@@ -67,11 +67,11 @@ _PLACES = {"fonttbl": RtfPlace.FONTS, "stylesheet": RtfPlace.STYLES, "footnote":
 
 @dataclass
 class RtfGroup:
-    """What holds until the group is closed."""
+    """The state until the group is closed."""
 
     place: RtfPlace = RtfPlace.TEXT
     encoding: str | None = None  # of the font; None where the document's counts
-    fallbacks: int = 1  # characters behind a \\u for readers that do not know it
+    fallbacks: int = 1  # characters after a \\u for readers that do not know it
     is_hidden: bool = False
     style: int = 0
     level: int | None = None

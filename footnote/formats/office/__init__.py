@@ -1,1 +1,1 @@
-"""Word processors, slides and spreadsheets, and the packages they come in."""
+"""Word processing documents, presentations and spreadsheets, and their zip packages."""

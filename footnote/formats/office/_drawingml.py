@@ -8,7 +8,7 @@ from footnote.formats.office import _tables
 from footnote.formats.office._package import TRUE, child_of, children_of, descendants_of, local_name, value_of
 
 _CHARACTERS = {"br": "\n", "tab": "\t"}
-# Text that PowerPoint fills in itself, and what stands beside the text.
+# Text that PowerPoint fills in itself, and other parts that are not text.
 _SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
 _DEPTH = "  "
 
@@ -83,7 +83,7 @@ def chart_text(space: Any) -> str:
 
 
 def _cached(source: Any) -> dict[int, str]:
-    """The values that the program saved beside a reference into a sheet, by their index."""
+    """The values that the program saved with a reference into a sheet, by their index."""
     if source is None:
         return {}
     points = {}

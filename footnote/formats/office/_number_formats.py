@@ -141,7 +141,7 @@ def _moment(value: float, section: _Section, base_1904: bool) -> str:
 
 
 def shown(moment: datetime, parts: str) -> str:
-    """The parts of a moment that a code shows: letters of `ymdhs`; an `m` beside hours or seconds is minutes."""
+    """The parts of a moment that a code shows: letters of `ymdhs`; an `m` next to hours or seconds is minutes."""
     clock = "%H:%M:%S" if "s" in parts else "%H:%M" if "h" in parts else ""
     year, day = "y" in parts, "d" in parts
     month = "m" in parts and (not clock or year or day)

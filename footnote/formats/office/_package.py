@@ -28,7 +28,7 @@ _DECLARED = re.compile(rb"\s*(application/[a-z0-9.+-]+)")
 
 
 def member_names(head: bytes) -> list[str]:
-    """Names of the members whose local headers stand in a file's first bytes, in order, in lower case with slashes."""
+    """Names of the members whose local headers are in a file's first bytes, in order, in lower case with slashes."""
     found = (
         head[match.end() : match.end() + int.from_bytes(match.group(2), "little")]
         for match in _LOCAL_HEADER.finditer(head)
@@ -158,7 +158,7 @@ def stream_xml(archive: zipfile.ZipFile, name: str, *tags: str) -> Iterator[Any]
 
 
 def empty_element() -> Any:
-    """An element with nothing in it."""
+    """An empty element."""
     from lxml import etree
 
     return etree.Element("nothing")

@@ -23,7 +23,7 @@ from footnote.formats.office._formulas import (
 CALCULATED = "formulas_calculated"
 SHOWN = "formulas_shown"
 
-_MOST_CELLS = 300_000  # that are held
+_MOST_CELLS = 300_000  # kept in memory
 _MOST_READS = 5_000_000  # cells that formulas read, but for those
 _FEW = 16  # that are read by a formula of as many
 

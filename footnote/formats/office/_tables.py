@@ -64,7 +64,7 @@ class Merged:
 #     boat: Kittiwake | length: 4.2 m | crew: 2
 #
 # A sheet is no table: it has titles, notes, forms and tables below each other. Empty rows divide it into groups. The
-# first row of a group names the columns if it has several cells, looks like names, and what stands below does not.
+# first row of a group names the columns if it has several cells, looks like names, and what is below does not.
 # Rows without such names are written as they are.
 
 _AHEAD = 6  # rows of a block that are looked at before its header is decided on
@@ -75,7 +75,7 @@ _YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
 def blocks(rows: Iterable[Row], page: int, sheet: str) -> Iterator[Block]:
-    """A sheet's rows as text on one page, under its name and the title that stands above a table."""
+    """A sheet's rows as text on one page, under its name and the title that is above a table."""
     above: tuple[str, ...] = (sheet,) if sheet else ()
     heading, names, alone = above, dict[int, str](), ""
     for group in _groups(rows):
@@ -130,7 +130,7 @@ def _groups(rows: Iterable[Row]) -> Iterator[Iterator[Row]]:
 
 
 def _head(rows: list[Row]) -> tuple[int, list[Row]]:
-    """How many lines that fill one cell stand above a table, and the rows below them that name its columns."""
+    """How many lines that fill one cell are above a table, and the rows below them that name its columns."""
     titles = next((index for index, row in enumerate(rows) if len(row.texts) > 1), len(rows))
     table = rows[titles:]
     for count in (2, 1):
@@ -162,7 +162,7 @@ def _name(header: list[Row], below: list[Row]) -> bool:
 
 
 def _is_period(column: int, header: Row, below: list[Row]) -> bool:
-    """Whether a number names a column as years and dates do: what stands below it is none."""
+    """Whether a number names a column as years and dates do: what is below it is none."""
     return bool(_YEAR.search(header.texts.get(column, ""))) and not any(
         _YEAR.search(row.texts.get(column, "")) for row in below
     )
@@ -180,7 +180,7 @@ def _names(header: list[Row]) -> dict[int, str]:
 
 
 def _continues(rows: list[Row], names: dict[int, str]) -> bool:
-    """Whether rows behind a gap still belong to the table above: they fill most of its columns and no others."""
+    """Whether rows after a gap still belong to the table above: they fill most of its columns and no others."""
     used = set().union(*(row.texts for row in rows))
     return used <= names.keys() and 2 * len(used) > len(names)
 
@@ -283,7 +283,7 @@ def _joined(row: Sequence[Cell]) -> list[Cell]:
 
 
 def _is_data(rows: list[Row]) -> bool:
-    """Whether most cells below the first row and behind the first column are numbers: it is no form, no layout."""
+    """Whether most cells below the first row and after the first column are numbers: it is no form, no layout."""
     cells = [column in row.numbers for row in rows[1:] for column in row.texts if column]
     return sum(cells) > len(cells) / 2
 

@@ -59,7 +59,7 @@ class Numbers:
         return next((depth for depth, level in levels.items() if level.style and level.style == style), 0)
 
     def label(self, number: str, depth: int) -> str:
-        """What stands before the next paragraph of a list: its number as it is shown, a dash for a bullet."""
+        """What is before the next paragraph of a list: its number as it is shown, a dash for a bullet."""
         name, overrides = self._instances.get(number, ("", {}))
         level = self._lists.get(name, {}).get(depth)
         if level is None:

@@ -192,7 +192,7 @@ class Story:
         return self._words(run) if hidden is None or value_of(hidden) in _OFF else ""
 
     def _shown(self, drawing: Any) -> str:
-        """The text of a chart or diagram, which stands in a part of its own."""
+        """The text of a chart or diagram, which is in a part of its own."""
         return "".join(f"\n{text}\n" for text in map(self._drawn, drawing.attrib.values()) if text)
 
     def _mark(self, reference: Any) -> str:

@@ -64,7 +64,7 @@ _MOST_REPEATED = 16_384  # columns of a sheet
 _MOST_SPACES = 100
 _SPACE = re.compile(r"[ \t\r\n]+")
 _CHARACTERS = {"tab": "\t", "line-break": "\n"}
-# What stands in the text but is not of it; notes are read behind it.
+# What is in the text but is not of it; notes are read after it.
 _SKIPPED = {"annotation", "note", "tracked-changes", "ruby-text", "forms", "event-listeners", "title", "desc"}
 
 

@@ -67,7 +67,7 @@ def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
 
 
 def _names(workbook: Any) -> dict[str, str]:
-    """What the names of a workbook stand for."""
+    """The ranges that the names of a workbook refer to."""
     return {value_of(name, "name"): name.text or "" for name in children_at(workbook, "definedNames")}
 
 
@@ -154,7 +154,7 @@ def _numbered(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, Any]]:
 
 
 def _merged(archive: zipfile.ZipFile, part: str) -> dict[tuple[int, int], tuple[int, int]]:
-    """Merged cells. They are listed behind the rows they apply to, so that a worksheet is read twice."""
+    """Merged cells. They are listed after the rows they apply to, so that a worksheet is read twice."""
     found = {}
     with archive.open(_package.member(archive, part)) as stream:
         tail = b""

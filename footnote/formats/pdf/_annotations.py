@@ -1,4 +1,4 @@
-"""What stands on a PDF's page without being part of its text: the values of form fields, stamps, comments."""
+"""What is on a PDF's page without being part of its text: the values of form fields, stamps, comments."""
 
 from collections.abc import Iterator
 from ctypes import byref, c_ushort
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from footnote.formats.pdf._boxes import Box, TextLine
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 # Numbers of FPDF_ANNOT_...: free text, stamp, field of a form, watermark.
 _DRAWN = {3, 13, 20, 24}
@@ -111,7 +111,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
     Behind the words left of it, else below the line above it, which is where labels stand; a mark such as a tick
     goes with the words that are closest.
     """
-    row = [line for line in text.lines if line.first.around(line.last).beside(box)]
+    row = [line for line in text.lines if line.first.around(line.last).is_level_with(box)]
     left = [line for line in row if line.first.left < box.left]
     right = [line for line in row if line.first.left >= box.left]
     nearest = min(left, key=lambda line: max(0, box.left - line.last.right), default=None)
@@ -134,7 +134,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
 
 
 def _behind(text: PageText, line: TextLine, box: Box) -> int:
-    """The offset behind the last character of a line that stands left of a rectangle."""
+    """The offset after the last character of a line that stands left of a rectangle."""
     for offset in range(line.end - 1, line.start, -1):
         character = text.box(offset)
         if (character.left + character.right) / 2 < box.left:

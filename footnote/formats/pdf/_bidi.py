@@ -21,7 +21,7 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _KINDS = {"L": "L", "R": "R", "AL": "A", "EN": "N", "AN": "N", "NSM": "M", "CS": "C", "ES": "E", "ET": "T"}
 _SPACES = {"WS", "S", "B"}
 _LATIN_RUN = re.compile("(?:T+(?=N))?[LN](?:[^RA]*[LN])?(?:(?<=N)T+)?")
-# Behind Hebrew, signs are part of a number; behind Arabic, only the separators of dates and decimals are.
+# After Hebrew, signs are part of a number; after Arabic, only the separators of dates and decimals are.
 _NUMBER = {"R": re.compile("T*N+(?:[CE]N+)*T*"), "A": re.compile("N+(?:CN+)*")}
 _PERCENT = "%‰٪"
 _PHONE = 7  # digits; a plus before as many belongs to the number

@@ -13,7 +13,7 @@ class Box(NamedTuple):
     right: float
     top: float
 
-    def beside(self, other: "Box") -> bool:
+    def is_level_with(self, other: "Box") -> bool:
         """Whether the lower of the two stands within the other's height, mostly."""
         shared = min(self.top, other.top) - max(self.bottom, other.bottom)
         return shared > _SAME_ROW * min(self.top - self.bottom, other.top - other.bottom)

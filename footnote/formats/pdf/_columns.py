@@ -26,7 +26,7 @@ _MOST_ROWS = 2_000
 _TALL = 3.0  # a line that is turned
 
 ROWS = 4  # of both columns, at least
-_LEADINGS = 2.5  # from row to row, where something stands between
+_LEADINGS = 2.5  # from row to row, where something is between
 # Parts of a column's width: the longest word, and what lines may lack of the width where letters were counted.
 _FIRST_WORD, _SLACK = 0.4, 0.12
 _RETURNS, _TABLES = 0.4, 0.34  # parts of the rows: how often drawing goes back to the first column; cells among prose
@@ -90,12 +90,12 @@ def in_reading_order(lines: Sequence[Piece]) -> list[Piece]:
 
 
 def _level(line: Piece) -> Iterator[Piece]:
-    """The words of a line in pieces that stand on one height, from left to right; PDFium runs close rows together."""
+    """The words of a line in pieces that are on one height, from left to right; PDFium runs close rows together."""
     start = 0
     for index in range(1, len(line) + 1):
         if index < len(line):
             last, word = line[index - 1].box, line[index].box
-            if last.beside(word) and word.left >= last.left:
+            if last.is_level_with(word) and word.left >= last.left:
                 continue
         yield line[start:index]
         start = index
@@ -167,7 +167,7 @@ def _followed(
     last = first
     for last, row in enumerate(rows[first:], first):
         if gap[0] <= row.words[0].box.left and row.words[-1].box.right <= gap[1]:
-            break  # stands in the gutter, as a page number below it does
+            break  # is in the gutter, as a page number below it does
         gap = _free(row, gap)
         if gap[1] - gap[0] < least:
             break
@@ -182,7 +182,7 @@ def _followed(
 
 
 def _free(row: _Row, gap: tuple[float, float]) -> tuple[float, float]:
-    """The widest part of a gap that no word of a row stands in."""
+    """The widest part of a gap that no word of a row is in."""
     widest, edge = (gap[0], gap[0]), gap[0]
     for word in islice(row.words, bisect_right(row.words, gap[0], key=_right), None):
         if word.box.left >= gap[1]:
@@ -281,7 +281,7 @@ def _wrapped(pieces: list[Piece], em: float) -> Iterator[bool]:
 
 
 def _are_sentences(columns: list[_Column]) -> bool:
-    """Whether lines begin with small letters as often as sentences that go on, where the script has such."""
+    """Whether lines begin with small letters as often as sentences that continue, where the script has such."""
     starts = [piece[0].text[0] for column in columns for piece in column.pieces[1:] if piece]
     small = sum(map(str.islower, starts))
     return small >= _SMALL * (small + sum(map(str.isupper, starts)))

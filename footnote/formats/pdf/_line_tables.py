@@ -1,7 +1,7 @@
 """Tables that are nothing but lines of text, as a PDF has them: where their rows are, and the header above them.
 
-Rows are lines that follow each other with about equally many figures. The header is what stands right above the first
-row, titles and units included; years that head columns look like a row themselves. A table that goes on where the page
+Rows are lines that follow each other with about equally many figures. The header is what is right above the first row,
+titles and units included; years that head columns look like a row themselves. A table that continues where the page
 ends has its header on the next page, too.
 """
 
@@ -21,7 +21,7 @@ _PROSE = 5  # different words in small letters that make a line of text
 _LINE = 160
 _BETWEEN = 2  # lines between two rows, as of a label or a cell in several lines
 _ABOVE = 3  # lines of a header above the first row
-_TOP = 3  # lines above the rows of a table that goes on
+_TOP = 3  # lines above the rows of a table that continues
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from footnote.errors import DocumentRejected
 from footnote.formats.ocr import DPI
 from footnote.formats.pdf._boxes import Box
+from footnote.formats.pdf._page_text import PageText, halves
 from footnote.formats.pdf._second_reader import SecondReader
-from footnote.formats.pdf._text import PageText, halves
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,6 +1,6 @@
 """Running headers and footers: lines at one place of many pages, in which only page numbers change.
 
-They are recognised by the pages around: a line that stands at the same place of several of them; or, where most pages
+They are recognised by the pages around: a line that is at the same place of several of them; or, where most pages
 have such lines at a place, also another one there, as the title of a short chapter. A number may change only as the
 pages do, for the number of an invoice is no page number.
 """
@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from footnote.formats.pdf._bidi import RIGHT_TO_LEFT
 from footnote.formats.pdf._boxes import Box, TextLine
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 AHEAD = 8  # pages that are read before it is decided on one
 _BEHIND = 16
@@ -25,7 +25,7 @@ _TWINS = 2  # other pages that must have the line
 _NEAR = 0.01  # of the page's height
 _MOST = 0.6  # share of the pages around
 _FEWEST = 4  # pages of which most is a share
-_PAGE_NUMBERS = 1_000  # one so far ahead of the pages, beside words, is one of something else
+_PAGE_NUMBERS = 1_000  # a number next to words that exceeds the page by this counts something else
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b|\b[IVXLC]+\b")
 _ROMAN = re.compile(r"(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})|C{1,3}(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -126,7 +126,7 @@ def _runs(line: Margin, around: list[_Sheet[T]]) -> bool:
 
 
 def _is_twin(line: Margin, other: Margin) -> bool:
-    """Whether two lines differ in nothing but page numbers."""
+    """Whether two lines differ only in page numbers."""
     if line.key != other.key:
         return False
     numbers = zip(line.numbers, other.numbers, strict=False)
@@ -159,7 +159,7 @@ def _value(word: str) -> int:
     return sum(-one if one < two else one for one, two in zip(values, [*values[1:], 0], strict=True))
 
 
-# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines stand there.
+# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines are there.
 
 _DEPTH = 3  # rows
 _SHARE = 0.2  # of the page's height, at its top and at its bottom
@@ -168,7 +168,7 @@ _LARGE = 1.3  # a line this much higher than most is a title
 
 
 class _Row(NamedTuple):
-    """Lines beside each other, as shares of the page's height from its bottom."""
+    """Lines on the same row, as shares of the page's height from its bottom."""
 
     bottom: float
     top: float
@@ -200,7 +200,7 @@ def _rows(text: PageText, page: Box) -> list[_Row]:
     rows: list[tuple[Box, list[TextLine]]] = []
     for line in sorted(text.lines, key=lambda line: -line.first.bottom):
         box = line.first.around(line.last)
-        if rows and rows[-1][0].beside(box):
+        if rows and rows[-1][0].is_level_with(box):
             rows[-1] = rows[-1][0].around(box), [*rows[-1][1], line]
         else:
             rows.append((box, [line]))

@@ -7,7 +7,7 @@ from ctypes import c_void_p, cast, create_string_buffer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footnote.formats.pdf._text import PageText
+from footnote.formats.pdf._page_text import PageText
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -21,7 +21,7 @@ _GAIN = 1.1  # how many times as much makes another reading the better one
 _UNREADABLE = 0.3  # parts of a page's characters
 # Replacement characters, codes for private use, controls; glyphs by number, as pypdf names what it cannot translate.
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]|/[A-Za-z]{1,3}\d{1,5}(?!\d)")
-# pypdf leaves the hyphens at line ends; a lower-case letter behind one continues a word.
+# pypdf leaves the hyphens at line ends; a lower-case letter after one continues a word.
 _HYPHENATED = re.compile(r"(?<=\w)[-\u00ad]\n(?=[a-z])")
 
 

@@ -12,10 +12,10 @@ from footnote.formats import Block
 from footnote.formats.pdf import _annotations, _running_lines
 from footnote.formats.pdf._boxes import Box
 from footnote.formats.pdf._line_tables import Tables
+from footnote.formats.pdf._page_text import PageText
 from footnote.formats.pdf._pictures import boxes, is_scan, picture, render
 from footnote.formats.pdf._running_lines import Margin, PageTitles, margins
 from footnote.formats.pdf._second_reader import SecondReader, page_text
-from footnote.formats.pdf._text import PageText
 
 if TYPE_CHECKING:
     from pypdf import PdfReader

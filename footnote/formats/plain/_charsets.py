@@ -113,7 +113,7 @@ def codepage(number: int) -> str | None:
 
 
 def decoded(data: bytes, codec: str) -> str:
-    """The text; U+FFFD for what has no meaning in the encoding."""
+    """The text, with U+FFFD for undefined bytes."""
     return _iso2022_jp(data) if codec == "iso2022_jp" else data.decode(codec, "footnote")
 
 
@@ -142,7 +142,7 @@ def _euc(run: bytes, before: bytes) -> str:
 
 
 def _lenient(error: UnicodeError) -> tuple[str, int]:
-    """What browsers make of bytes that Python's codecs refuse."""
+    """How browsers decode bytes that Python's codecs refuse."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     at, codec = error.start, error.encoding.lower().replace("-", "_")

@@ -63,7 +63,7 @@ class Packed:
 
 
 def unpack_tnef(data: bytes) -> Packed:
-    """Raises ValueError for what is no TNEF."""
+    """Raises ValueError if the bytes are not TNEF."""
     if not data.startswith(SIGNATURE):
         raise ValueError("no TNEF")
     packed, encoding, position = Packed(), "cp1252", len(SIGNATURE) + 2

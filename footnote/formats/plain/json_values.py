@@ -1,4 +1,4 @@
-"""JSON (.json, .jsonl): names of objects as headings, values behind their names, a paragraph per record."""
+"""JSON (.json, .jsonl): names of objects as headings, values after their names, a paragraph per record."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _has_records(value: Any) -> bool:
 
 
 def _lines(value: Any, name: str) -> Iterator[str]:
-    """A line per value, behind the path to it; what is empty is left out."""
+    """A line per value, after the path to it; what is empty is left out."""
     if isinstance(value, dict):
         for key, one in value.items():
             yield from _lines(one, f"{name}.{key}" if name else key)

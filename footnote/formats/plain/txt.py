@@ -70,7 +70,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
         raise DocumentRejected("bad_encoding")
     for encoding in _candidates(data, (codec_of(declared) if declared else None) or declared_in(data)):
         text = decoded(data, encoding)
-        if _fits(text) or text.encode(encoding, "ignore") == data:  # U+FFFD may stand in the file itself
+        if _fits(text) or text.encode(encoding, "ignore") == data:  # U+FFFD may be in the file itself
             return text
     guessed = guess(data)
     _guesses.get([]).append(guessed)

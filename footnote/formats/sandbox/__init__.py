@@ -1,1 +1,1 @@
-"""Parsing in a process of its own, with limits on time and memory."""
+"""Runs parsers in separate processes, with limits on time and memory."""

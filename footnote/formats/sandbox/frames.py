@@ -23,7 +23,7 @@ STATUS = struct.Struct(">i")  # of a parser that has ended: negative, the signal
 _LENGTHS = struct.Struct(">QQ")
 _LENGTH = struct.Struct(">I")
 _MOST_AT_ONCE = 1024 * 1024
-LARGE = 64 * 1024  # bytes of a head, to be decoded beside the event loop
+LARGE = 64 * 1024  # bytes of a head, to be decoded in a thread
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def packed(request: ParseRequest) -> bytes:
 
 
 def next_request(descriptor: int) -> ParseRequest | None:
-    """What a parser that waits is sent; None at the end."""
+    """The request to a waiting parser; None at the end."""
     head = os.read(descriptor, _LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

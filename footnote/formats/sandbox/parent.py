@@ -13,7 +13,7 @@ from footnote.formats.sandbox.process import frames_of
 if TYPE_CHECKING:
     from footnote.settings import ParseLimits
 
-MANY_SECTIONS = 1_000  # to be made of a page beside the event loop
+MANY_SECTIONS = 1_000  # of a page, from which on they are created in a thread
 
 
 async def read_pages(

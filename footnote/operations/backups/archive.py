@@ -114,7 +114,7 @@ def read_state(folder: Path) -> LogState | None:
     except (OSError, TypeError, ValueError) as error:
         raise checksums.damaged(path, "it does not describe a segment that is there") from error
     if not same:
-        raise checksums.damaged(folder / state.segment, f"its beginning is not what {STATE} says")
+        raise checksums.damaged(folder / state.segment, f"its beginning differs from what {STATE} says")
     return state
 
 

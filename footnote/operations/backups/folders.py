@@ -78,7 +78,7 @@ def read_backup(folder: Path) -> Backup:
 
 
 def backups(directory: Path) -> list[Backup]:
-    """The finished ones in a folder of backups, oldest first. A damaged one is none: others are made beside it."""
+    """The finished ones in a folder of backups, oldest first. Damaged ones are left out."""
     found: list[Backup] = []
     for each in _named(directory):
         with suppress(Invalid):

@@ -1,7 +1,7 @@
 """`footnote backup --wal`: backups when due, and between them the write-ahead log and new objects as they come.
 
-The server holds the log back for our replication slot while this process is away, up to `postgres.SLOT_KEEPS`. Without
-the slot a new folder for the log is begun, with a backup.
+The server holds the log back for our replication slot while this process is not running, up to `postgres.SLOT_KEEPS`.
+Without the slot a new folder for the log is begun, with a backup.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 
 from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
-from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
+from footnote.errors import DatabaseUnavailable, FootnoteError, Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres
 from footnote.operations.backups import archive, checksums, folders, objects, record, tools
 from footnote.operations.backups.archive import LogState
@@ -123,9 +123,9 @@ class Following:
                 await tools.run(*command, database=self.server.url)
             except Unavailable as ended:
                 if ended.message != said:
-                    log.error("the log is not stored", error=ended.message)
+                    log.error("write-ahead log not stored", error=ended.message)
                 said = ended.message
-            with suppress(DatabaseAway):
+            with suppress(DatabaseUnavailable):
                 async with self.rt.autocommit() as connection:
                     if await connection.fetchval(_SLOT, SLOT) in (None, "lost"):
                         raise Unavailable("tool_failed", f"The log has a gap, another folder begins: {said}")
@@ -135,7 +135,7 @@ class Following:
         """Records each second what has come; without Postgres there is nothing to record."""
         written, moment, looks = -1, NEVER, 0
         while True:
-            with suppress(DatabaseAway):
+            with suppress(DatabaseUnavailable):
                 async with self.rt.autocommit() as connection:
                     now = await connection.fetchrow(_POSITION)
                 if (now["received"] or -1) >= written >= 0:
@@ -147,13 +147,13 @@ class Following:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def recorded(self, recording: Coroutine[Any, Any, None]) -> None:
-        """A full disk, or a store that is away, ends nothing: the next look records more."""
+        """A full disk or an unavailable store ends nothing: the next look records more."""
         try:
             await recording
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except (OSError, FootnoteError) as error:
-            log.error("what came is not recorded", error=str(error))
+            log.error("received write-ahead log not recorded", error=str(error))
 
     async def _copied_and_recorded(self, age: timedelta) -> None:
         await self._copy_objects(age)

@@ -1,6 +1,6 @@
 """A backup restored into servers that run elsewhere: an empty database, and a store such as a bucket.
 
-This is also the way from `footnote up` to managed services: the cluster of a base backup is recovered beside the data
+This is also the way from `footnote up` to managed services: the cluster of a base backup is recovered next to the data
 directory, and what is in it goes on as a dump.
 """
 
@@ -27,7 +27,7 @@ _LAST_COMMIT = "SELECT pg_last_xact_replay_timestamp()"
 
 
 async def verify_empty(settings: Settings) -> None:
-    """Raises Conflict if the database has tables already, Invalid without DATABASE_URL or STORAGE_URL, DatabaseAway."""
+    """Raises Conflict if the database has tables, Invalid without DATABASE_URL or STORAGE_URL, DatabaseUnavailable."""
     if not (settings.database_url and settings.storage_url):
         raise Invalid("bad_setting", "--into-servers needs DATABASE_URL and STORAGE_URL.")
     connection = await connect(settings)

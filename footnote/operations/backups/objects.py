@@ -145,7 +145,7 @@ def _mend(key: str, folder: Path, damaged: Iterable[Path], stored: Iterable[Path
         os.link(folder / key, spare)
         spare.replace(place)
     if found:
-        log.warning("a damaged object is whole again", key=key, folders=len(found))
+        log.warning("a damaged object was repaired", key=key, folders=len(found))
 
 
 async def copy(store: Store, key: str, folder: Path) -> dict[str, str]:

@@ -74,7 +74,7 @@ def _ends(log: Archive | None) -> str:
 
 
 def _extracted(place: Path, backup: Backup, log: Archive | None) -> Postgres:
-    """The files of a cluster that has not been started, and beside it the log that it is to replay."""
+    """The files of a cluster that has not been started, and the log that it is to replay."""
     server = Postgres.within(place)
     source = place / SOURCE
     for folder in (server.pgdata, source):

@@ -1,4 +1,4 @@
-"""Postgres' own programs, run to their end beside the event loop, and stopped with it."""
+"""Postgres' own programs, run outside the event loop, and stopped with it."""
 
 import asyncio
 import shutil

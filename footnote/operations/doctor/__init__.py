@@ -1,4 +1,4 @@
-"""`footnote doctor`: what is wrong with an installation, each with the sentence that mends it."""
+"""`footnote doctor`: finds problems of an installation, each with its remedy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ async def examine(settings: Settings, *, providers: bool = False) -> list[Diagno
 
 
 async def _done(check: Check, rt: Runtime) -> list[Diagnosis]:
-    """What a check found; that it failed is a finding, too."""
+    """The findings of a check; a failed check is a finding, too."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return list(await check(rt))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from footnote.database.driver import driver
 from footnote.database.engine import connect, settings_of_transactions
-from footnote.errors import DatabaseAway, DatabaseUnfit, FootnoteError
+from footnote.errors import DatabaseUnavailable, DatabaseUnfit, FootnoteError
 from footnote.jobs import workers
 from footnote.local_stack import memory
 from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
@@ -49,7 +49,7 @@ async def answers(rt: Runtime) -> Iterable[Diagnosis]:
         connection = await connect(rt.settings)
     except DatabaseUnfit as unfit:
         return [broken("postgres", unfit.why or f"what answers at {where} is no Postgres for us.", unfit.remedy)]
-    except DatabaseAway as away:
+    except DatabaseUnavailable as away:
         why = f"nothing answers at {where}: {away.__cause__}"
         return [broken("postgres", why, "Start Postgres, or correct DATABASE_URL.")]
     except FootnoteError as error:  # a setting

@@ -1,4 +1,4 @@
-"""Jobs, webhooks, tenants, backups: what should go on and does not."""
+"""Jobs, webhooks, tenants, backups: what should continue and does not."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -46,7 +46,7 @@ def test_the_log_goes_on_when_the_disk_has_room_again(tmp_path: Path) -> None:
         migrate = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
         subprocess.run(migrate, env=os.environ | environment, check=True, capture_output=True)
         with following(server, data_dir, backups) as process:
-            wait_for(lambda: b"the log is not stored" in (data_dir / "out").read_bytes())
+            wait_for(lambda: b"write-ahead log not stored" in (data_dir / "out").read_bytes())
             assert process.poll() is None, "it waits for room"
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             (folder,) = wait_for(lambda: list((backups / "wal").glob("*")))

@@ -105,7 +105,7 @@ class Broken:
                 self.mend_model,
             ),
             ("a receiver is silent", {"FootnoteWebhooksWait"}, self.fall_silent, self.forget_receiver),
-            ("the store is away", {"FootnoteRequestsFail"}, self.take_store_away, self.bring_store_back),
+            ("the store is unavailable", {"FootnoteRequestsFail"}, self.take_store_away, self.bring_store_back),
             ("Postgres is frozen", {"FootnoteDatabaseAway", "FootnoteRequestsFail"}, server.freeze, server.thaw),
         ]
 
@@ -180,7 +180,7 @@ async def asking_and_uploading(on: Bench) -> None:
 
 async def alerts(options: Options) -> Report:
     """Each fault fires its alert, which ends with it; in peace nothing fires. A minute of the rules has two seconds."""
-    report = Report("alerts: a Prometheus beside faults")
+    report = Report("alerts: Prometheus during faults")
     provider, ports = edges.Lengths(), free_ports(3)
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"

@@ -52,7 +52,7 @@ async def documents(report: Report, stack: Stack, watch: Watch, load: Load, sour
         "documents with other chunks than without faults", 0, sum(found[each] != wanted[each] for each in wanted)
     )
     report.exactly("texts with different vectors", 0, await count(watch, OTHER_VECTORS))
-    report.exactly("vectors stored beside their chunks", 0, await count(watch, STORED_TWICE))
+    report.exactly("vectors stored in addition to those of chunks", 0, await count(watch, STORED_TWICE))
     command = [sys.executable, "-m", "footnote", "audit"]
     audit = await asyncio.to_thread(subprocess.run, command, env=stack.env, capture_output=True, text=True)
     report.exactly("footnote audit", "0 found, 0 left.", (audit.stdout + audit.stderr).strip().rpartition("\n")[2])

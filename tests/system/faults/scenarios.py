@@ -321,7 +321,9 @@ async def webhooks(options: Options) -> Report:
 
         await until(lambda: all_taken("/rotated"), 120, "everything arrived where nothing is wrong")
         pending = await checks.count(on.watch, WAITING, ids["/silent"])
-        report.exactly("delivered meanwhile to a receiver beside a silent one", 20, len(receivers.taken["/rotated"]))
+        report.exactly(
+            "delivered in the meantime to a receiver while another is silent", 20, len(receivers.taken["/rotated"])
+        )
         report.exactly("deliveries that still wait for the silent receiver", 20, pending)
         await Faults(on.stack, on.watch, options.seed).end("dispatcher", signal.SIGKILL)
         for path in ("/fails", "/away"):

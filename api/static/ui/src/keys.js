@@ -4,7 +4,7 @@ import { signal } from "../vendor/preact.js";
 import { list } from "./parts/list.js";
 import { open, wantsText } from "./parts/reader.js";
 import { go } from "./router.js";
-import { answers, choose, chosen, isAnswering, stop, unchoose } from "./talk.js";
+import { answers, choose, chosen, isAnswering, stop, unchoose } from "./conversation.js";
 
 export const lettersAct = signal(true);
 

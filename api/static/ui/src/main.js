@@ -8,11 +8,11 @@ import * as live from "./live.js";
 import { begin } from "./uploads.js";
 import { words } from "./words.js";
 import { DropEverywhere } from "./parts/drop.js";
-import { Head } from "./parts/head.js";
+import { Head } from "./parts/header.js";
 import { Failure } from "./parts/state.js";
 import { Ask } from "./screens/ask.js";
 import { Document } from "./screens/document.js";
-import { Entrance, onward } from "./screens/entrance.js";
+import { Login, onward } from "./screens/login.js";
 import { Library } from "./screens/library.js";
 import { Page } from "./screens/page.js";
 import { Queue } from "./screens/queue.js";
@@ -30,10 +30,10 @@ function Everything() {
     begin().catch(() => {});
   }, [isIn]);
   if (me.value === undefined) return null;
-  // After a session has ended the screen stays below the entrance, with what was typed.
-  if (!isIn && !wasIn) return html`<${Entrance} />`;
+  // After a session has ended the screen stays below the login form, with what was typed.
+  if (!isIn && !wasIn) return html`<${Login} />`;
   return html`<div class="whole" inert=${!isIn}><${Head} /><${Screen} /><${DropEverywhere} /></div>
-    ${!isIn && html`<div class="over"><${Entrance} over /></div>`}`;
+    ${!isIn && html`<div class="over"><${Login} over /></div>`}`;
 }
 
 function Screen() {

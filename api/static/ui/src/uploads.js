@@ -3,8 +3,8 @@
 import { computed, signal } from "../vendor/preact.js";
 import { Problem, get, may, me, post } from "./api.js";
 import { counts, listen } from "./live.js";
-import { forget, holdTab, leftBehind, remember, same } from "./remembered.js";
-import { send, sha256 } from "./sending.js";
+import { forget, holdTab, leftBehind, remember, same } from "./pending_files.js";
+import { send, sha256 } from "./upload_requests.js";
 
 const AT_ONCE = 3;
 const RECOGNISED_AT_ONCE = 25;

@@ -1,7 +1,7 @@
 /** An answer: its text with numerals, what was searched, and what can be done with it. */
 
 import { html, useState } from "../../vendor/preact.js";
-import { askAgain, chosen, hovered, lit, noteAddress, place } from "../talk.js";
+import { askAgain, chosen, hovered, lit, noteAddress, place } from "../conversation.js";
 import { blocks, markdown, markup } from "../text.js";
 import { words } from "../words.js";
 import { Footnotes, Passages, follow } from "./footnotes.js";

@@ -2,8 +2,8 @@
 
 import { html, signal, useEffect, useRef } from "../../vendor/preact.js";
 import { get, may } from "../api.js";
-import { filesOf, offer, sheet } from "../offered.js";
-import { place } from "../talk.js";
+import { filesOf, offer, sheet } from "../dropped_files.js";
+import { place } from "../conversation.js";
 import { add, addAddress, giveUp, goOn, left } from "../uploads.js";
 import { words } from "../words.js";
 import { Choose } from "./files.js";

@@ -2,7 +2,7 @@
 
 import { html, signal, useEffect, useLayoutEffect, useRef } from "../../vendor/preact.js";
 import { get } from "../api.js";
-import { ask, conversation, isAnswering, place, stop } from "../talk.js";
+import { ask, conversation, isAnswering, place, stop } from "../conversation.js";
 import { words } from "../words.js";
 
 export const typed = signal("");

@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/preact.js";
 import { may, me } from "../api.js";
-import { offer } from "../offered.js";
+import { offer } from "../dropped_files.js";
 import { share } from "../progress.js";
 import { dismiss, files } from "../uploads.js";
 import { words } from "../words.js";

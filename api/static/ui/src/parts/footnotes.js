@@ -1,7 +1,7 @@
 /** The notes at the foot of an answer, and passages in the same form. */
 
 import { html } from "../../vendor/preact.js";
-import { choose, hovered, lit, noteAddress } from "../talk.js";
+import { choose, hovered, lit, noteAddress } from "../conversation.js";
 import { placeIn } from "../text.js";
 import { words } from "../words.js";
 import { Name } from "./state.js";

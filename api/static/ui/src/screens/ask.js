@@ -5,11 +5,11 @@ import { get, may } from "../api.js";
 import { at } from "../router.js";
 import { counts } from "../live.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../conversation.js";
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
-import { Beside, Ways } from "../parts/beside.js";
+import { Sidebar, Ways } from "../parts/sidebar.js";
 import { Field } from "../parts/field.js";
 import { Left } from "../parts/drop.js";
 import { Choose, Reading } from "../parts/files.js";
@@ -34,7 +34,7 @@ export function Ask() {
   const isNew = !at.value.conversation && !answers.value.length;
   const isLone = isNew && !conversations.value?.length;
   return html`<div class=${`desk${shown.value ? " reading" : ""}${isLone ? " lone" : ""}`}>
-    <${Beside} withFiles=${!isNew} />
+    <${Sidebar} withFiles=${!isNew} />
     <main id="main">
       <${Ways} />
       ${isNew ? html`<${Begin} />` : html`<${Talk} />`}

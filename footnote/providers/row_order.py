@@ -6,11 +6,11 @@ from typing import Any
 from footnote.errors import Unavailable
 
 
-def places(indexes: Sequence[Any], count: int) -> list[int]:
+def rows_of_texts(indexes: Sequence[Any], count: int) -> list[int]:
     """The row of each of `count` texts.
 
     Rows are in the order of the texts where none has an index, where all have the same (0 everywhere), and where those
-    that have one stand at its place. Servers that leave out zeros name every row but the first text's.
+    that have one are at its place. Servers that leave out zeros name every row but the first text's.
     Raises Unavailable(provider_bad_response) for indexes that contradict each other, and says how.
     """
     if len(indexes) != count:

@@ -1,8 +1,8 @@
-/** What stands beside the answers: conversations, and files on their way. */
+/** The sidebar of the answers: the list of conversations, and files that are being uploaded. */
 
 import { html, signal, useEffect, useState } from "../../vendor/preact.js";
 import { may } from "../api.js";
-import { conversation, conversations, hasMany, list, moreConversations, rename, sought } from "../talk.js";
+import { conversation, conversations, hasMany, list, moreConversations, rename, sought } from "../conversation.js";
 import { words } from "../words.js";
 import { Choose, Reading } from "./files.js";
 import { Failure, Name } from "./state.js";
@@ -10,7 +10,7 @@ import { Failure, Name } from "./state.js";
 /** On narrow screens the list is a screen of its own. */
 const listIsOpen = signal(false);
 
-/** What stands above the answers on narrow screens: the way to the list, and to a new question. */
+/** Shown above the answers on narrow screens: links to the list and to a new question. */
 export function Ways() {
   if (!conversations.value?.length) return null;
   return html`<p class="bar narrow">
@@ -19,7 +19,7 @@ export function Ways() {
   </p>`;
 }
 
-export function Beside({ withFiles }) {
+export function Sidebar({ withFiles }) {
   useEffect(() => {
     list().catch(() => {});
   }, []);

@@ -1,4 +1,4 @@
-"""Answers as the API sends them: complete, or as a stream of server-sent events."""
+"""Sends an answer as a stream of server-sent events, or complete as one JSON object."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -38,7 +38,7 @@ async def respond(events: AsyncGenerator[answering.Event, None], request: Reques
 
 
 async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
-    return _answer_out(*await answering.whole(events))
+    return _answer_out(*await answering.collect(events))
 
 
 async def streamed(
@@ -91,7 +91,7 @@ async def _sent(
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
-            log.error("answer broke off", exc_info=error)
+            log.error("answer interrupted", exc_info=error)
         yield failed(known)
 
 

@@ -9,7 +9,7 @@ USABLE_SECONDS = 10.0
 MOST = 16
 
 
-class Spares:
+class ReservedNames:
     """Hands out reserved names. One that stays unused for USABLE_SECONDS is forgotten: its reservation must run out."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import { words } from "../words.js";
 import { Failure, Waiting } from "../parts/state.js";
 
 /** `over`: a session ended while the page was used; afterwards one is where one was. */
-export function Entrance({ over }) {
+export function Login({ over }) {
   const [code] = useState(() => (at.value.screen === "enter" ? takeCode() : ""));
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(Boolean(code));
@@ -61,5 +61,5 @@ function takeCode() {
   return code;
 }
 
-/** After the entrance: what was asked for, or the first screen. */
+/** After the login: what was asked for, or the first screen. */
 export const onward = () => at.value.screen === "enter" && go("/", { replace: true });

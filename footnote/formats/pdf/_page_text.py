@@ -80,7 +80,7 @@ class PageText:
 
     @cached_property
     def lines(self) -> list[TextLine]:
-        """The lines that stand on the page at least in part; what is outside is invisible."""
+        """The lines that are on the page at least in part; what is outside is invisible."""
         found = []
         for match in _LINE.finditer(self.text):
             first, last = self.box(match.start()), self.box(match.end() - 1)
@@ -90,7 +90,7 @@ class PageText:
 
     def _column_by_column(self, lines: list[TextLine]) -> list[TextLine]:
         looked_at = (
-            line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.beside(line.last)
+            line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.is_level_with(line.last)
         )
         if not any(map(self._has_gutter, looked_at)) and not self._alternate(lines):
             return lines
@@ -204,7 +204,7 @@ class PageText:
                 row = []
 
     def _between(self, line: TextLine, following: TextLine) -> str:
-        """What separates two lines: nothing or a space where both stand on one row, as raised figures do.
+        """What separates two lines: nothing or a space where both are on one row, as raised figures do.
 
         A hyphen at a line's end splits a word that continues with a small letter; otherwise it is part of the word.
         """
@@ -221,7 +221,7 @@ class PageText:
         last, first = line.last, following.first
         height = max(last.top - last.bottom, first.top - first.bottom)
         gap = first.left - last.right
-        if not last.beside(first) or not -_BACK * height < gap < _ROW_GAP * height:
+        if not last.is_level_with(first) or not -_BACK * height < gap < _ROW_GAP * height:
             return True
         return not self._upright(line.end - 1) or not self._upright(following.start)
 
@@ -246,7 +246,7 @@ class PageText:
         yield Piece(self.text[position : line.end], position, line.end)
 
     def _bidirectional(self, line: TextLine, insertions: list[Piece]) -> Iterator[Piece]:
-        """The characters of a line that holds right-to-left text, one by one, and insertions behind theirs."""
+        """The characters of a line that holds right-to-left text, one by one, and insertions after theirs."""
         for glyph in _bidi.logical(self._glyphs(line), *self._direction):
             yield from (piece for piece in insertions if piece.start == glyph.offset)
             yield Piece(glyph.text, glyph.offset, glyph.offset + 1)
@@ -268,7 +268,7 @@ class PageText:
         return x.value
 
     def _composed(self, offset: int, line: TextLine) -> Piece | None:
-        """An accent and the letter it stands over, as one character; nothing if it stands by itself."""
+        """An accent and the letter it is over, as one character; nothing if it stands by itself."""
         accent = self.box(offset)
         for letter in (offset - 1, offset + 1, offset - 2, offset + 2):
             if not line.start <= letter < line.end or self.text[letter].isspace():
@@ -283,11 +283,11 @@ class PageText:
 
 
 def _on_row(row: list[TextLine], line: TextLine) -> bool:
-    """Whether a line stands beside others, right or left of them and close."""
+    """Whether a line is on the same row as others, right or left of them and close."""
     one = reduce(Box.around, (box for piece in row for box in (piece.first, piece.last)))
     other = line.first.around(line.last)
     gap = max(other.left - one.right, one.left - other.right)
-    return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
+    return one.is_level_with(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
 
 
 def _may_be_prose(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 import { signal } from "../vendor/preact.js";
 import { may, me } from "./api.js";
-import { place } from "./talk.js";
+import { place } from "./conversation.js";
 import { add } from "./uploads.js";
 import { words } from "./words.js";
 

@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from footnote.database import spares
-from footnote.database.spares import MOST, QUICK_SECONDS, USABLE_SECONDS, Spares
+from footnote.database import reserved_names
+from footnote.database.reserved_names import MOST, QUICK_SECONDS, USABLE_SECONDS, ReservedNames
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +18,8 @@ class Reserving:
         self.now = 1000.0
         self.asked: list[int] = []
         self._numbers = count()
-        self._spares = Spares()
-        monkeypatch.setattr(spares, "monotonic", lambda: self.now)
+        self._spares = ReservedNames()
+        monkeypatch.setattr(reserved_names, "monotonic", lambda: self.now)
 
     async def _reserve(self, number: int) -> Sequence[str]:
         self.asked.append(number)
