@@ -24,7 +24,7 @@ from footnote.database.ids import new_id
 from footnote.documents import objects, reading
 from footnote.jobs import tasks
 from footnote.models import DirectUpload, Message
-from footnote.retrieval import keyword_leg, scope
+from footnote.retrieval import candidates, scope
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from footnote.webhooks import endpoints
@@ -268,7 +268,7 @@ def no_wall_in_the_code(own: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
         walled = getattr(module, name)
         assert walled.count("tenant_id = $1") == 1
         monkeypatch.setattr(module, name, re.sub(r"\w+\.tenant_id = \$1", "$1 <> ''", walled))
-    for module in (scope, keyword_leg):
+    for module in (scope, candidates):
         monkeypatch.setattr(module, "WALL", "(:tenant <> '' AND CAST(:collections AS text[]) IS NOT NULL)")
 
 
