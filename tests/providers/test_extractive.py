@@ -84,4 +84,4 @@ async def test_a_lone_line_is_shown_under_its_heading():
     text = "## Serving\n\n- frontend web applications\n- backends of mobile phones"
     first = (await claims("What is right for a frontend web application?", [Passage(1, "which.md", text)]))[0]
     assert first.text == "Serving: frontend web applications."
-    assert first.quote == "## Serving\n\n- frontend web applications"
+    assert first.quote == "- frontend web applications"
